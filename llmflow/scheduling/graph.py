@@ -1,0 +1,149 @@
+"""The shape of a run: tasks are the integers 0, 1, …, edges are dependencies. Arithmetic only.
+
+It knows no names' meaning, no status and no time. A graph can grow: `add` appends a task whose
+dependencies exist already, so ids are always a topological order of what `add` built. `Graph.of`
+takes edges in any order and raises `CycleError` with the cycle as data.
+
+Upward rank (HEFT; the b-level of Adam, Chandy & Dickson 1974) is the longest path from a task to
+an end, itself included; the critical path is the longest chain of all; slack is how late a task
+may end without moving the makespan on unlimited workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+class CycleError(ValueError):
+    """`cycle` holds the task names around it, the first repeated at the end: `[a, b, a]`."""
+
+    def __init__(self, cycle: list[str]) -> None:
+        self.cycle = cycle
+        super().__init__(" -> ".join(cycle))
+
+
+class Graph:
+    """Dependencies both ways. Lists indexed by task id; treat them as read-only from outside."""
+
+    __slots__ = ("dependencies", "dependents", "names")
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.dependencies: list[tuple[int, ...]] = []
+        self.dependents: list[list[int]] = []
+
+    @classmethod
+    def of(cls, edges: Mapping[str, Iterable[str]]) -> Graph:
+        """A graph of `{task: its dependencies}`; ids follow the mapping's order.
+
+        Raises CycleError, and KeyError for a dependency that is no task.
+        """
+        index = {name: i for i, name in enumerate(edges)}
+        graph = cls()
+        graph.names = list(edges)
+        graph.dependencies = [tuple(dict.fromkeys(index[d] for d in ds)) for ds in edges.values()]
+        graph.dependents = [[] for _ in graph.names]
+        for task, deps in enumerate(graph.dependencies):
+            for d in deps:
+                graph.dependents[d].append(task)
+        graph.order()
+        return graph
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def add(self, name: str, dependencies: Iterable[int] = ()) -> int:
+        """Append a task behind tasks that exist; returns its id."""
+        task = len(self.names)
+        deps = tuple(dict.fromkeys(dependencies))
+        if deps and not 0 <= min(deps) <= max(deps) < task:
+            raise IndexError(f"{name}: a dependency is not in the graph: {deps}")
+        self.names.append(name)
+        self.dependencies.append(deps)
+        self.dependents.append([])
+        for d in deps:
+            self.dependents[d].append(task)
+        return task
+
+    def order(self) -> list[int]:
+        """All tasks, each behind its dependencies (Kahn 1962). Raises CycleError."""
+        pending = [len(d) for d in self.dependencies]
+        order = [t for t, n in enumerate(pending) if not n]
+        dependents = self.dependents
+        for task in order:
+            for d in dependents[task]:
+                pending[d] -= 1
+                if not pending[d]:
+                    order.append(d)
+        if len(order) < len(pending):
+            raise CycleError([self.names[t] for t in self._cycle(pending)])
+        return order
+
+    def _cycle(self, pending: Sequence[int]) -> list[int]:
+        """One cycle among the tasks that Kahn could not reach: walk dependencies until one repeats."""
+        task = next(t for t, n in enumerate(pending) if n)
+        seen: dict[int, int] = {}
+        path: list[int] = []
+        while task not in seen:
+            seen[task] = len(path)
+            path.append(task)
+            task = next(d for d in self.dependencies[task] if pending[d])
+        loop = path[seen[task] :]
+        loop.reverse()
+        start = loop.index(min(loop))
+        loop = loop[start:] + loop[:start]
+        return [*loop, loop[0]]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Times of every task on unlimited workers, in seconds, for one vector of durations.
+
+    `upward[t]` runs from the start of t to the end of the run; `earliest[t]` is its earliest start;
+    `slack[t]` is `length - earliest - upward`.
+    """
+
+    upward: list[float]
+    earliest: list[float]
+    length: float
+    path: list[int]
+    """The critical path, first task first; ties go to the smaller id."""
+
+    def slack(self, task: int) -> float:
+        return max(0.0, self.length - self.earliest[task] - self.upward[task])
+
+
+def upward_ranks(graph: Graph, durations: Sequence[float], order: Sequence[int] | None = None) -> list[float]:
+    """Longest path from each task to an end, itself included, in the unit of `durations`."""
+    ranks = list(map(float, durations))
+    dependents = graph.dependents
+    for task in reversed(graph.order() if order is None else order):
+        below = dependents[task]
+        if below:
+            best = 0.0
+            for d in below:
+                if ranks[d] > best:
+                    best = ranks[d]
+            ranks[task] += best
+    return ranks
+
+
+def timing(graph: Graph, durations: Sequence[float]) -> Timing:
+    """Ranks, earliest starts and the critical path. O(tasks + edges)."""
+    order = graph.order()
+    upward = upward_ranks(graph, durations, order)
+    earliest = [0.0] * len(graph)
+    for task in order:
+        end = earliest[task] + durations[task]
+        for d in graph.dependents[task]:
+            if end > earliest[d]:
+                earliest[d] = end
+    length = max(upward, default=0.0)
+    path: list[int] = []
+    below: Iterable[int] = (t for t in order if not graph.dependencies[t])
+    while step := list(below):
+        task = min(step, key=lambda t: (-upward[t], t))
+        path.append(task)
+        below = graph.dependents[task]
+    return Timing(upward, earliest, length, path)
