@@ -1,0 +1,259 @@
+"""What a run looks like after some of its story: a fold over events, with a table of legal moves.
+
+The fold decides nothing. It follows the decided events as they come, so replaying a stored story
+rebuilds the state whatever today's policy would do. An event that is not legal is refused by name:
+that is a bug of llmflow's, never of the user's.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from math import nan
+from typing import Any, NamedTuple
+
+from llmflow.scheduling import events as ev
+from llmflow.scheduling.graph import Graph
+
+
+class Status(IntEnum):
+    """Where a task stands. `ACCEPTED`: failed, but its author wrote `on_error`."""
+
+    PENDING = 0
+    READY = 1
+    RUNNING = 2
+    WAITING = 3
+    SUCCEEDED = 4
+    SKIPPED = 5
+    BLOCKED = 6
+    FAILED = 7
+    CANCELLED = 8
+    ACCEPTED = 9
+
+
+SETTLED = frozenset(
+    {Status.SUCCEEDED, Status.SKIPPED, Status.BLOCKED, Status.FAILED, Status.CANCELLED, Status.ACCEPTED}
+)
+FIRST_SETTLED = int(Status.SUCCEEDED)
+"""Statuses from here on are settled (the hot paths compare with this instead of asking the set)."""
+
+PENDING, READY, RUNNING, WAITING = map(int, (Status.PENDING, Status.READY, Status.RUNNING, Status.WAITING))
+SUCCEEDED, SKIPPED, BLOCKED, FAILED, CANCELLED, ACCEPTED = map(
+    int, (Status.SUCCEEDED, Status.SKIPPED, Status.BLOCKED, Status.FAILED, Status.CANCELLED, Status.ACCEPTED)
+)
+
+MOVES: dict[type[Any], tuple[frozenset[int], int | None]] = {
+    ev.AttemptStarted: (frozenset({READY, RUNNING}), RUNNING),
+    ev.AttemptSucceeded: (frozenset({RUNNING}), None),
+    ev.AttemptFailed: (frozenset({RUNNING}), None),
+    ev.AttemptCancelled: (frozenset({RUNNING}), None),
+    ev.TimerSet: (frozenset({RUNNING}), WAITING),
+    ev.TaskSucceeded: (frozenset({RUNNING}), SUCCEEDED),
+    ev.TaskFailed: (frozenset({RUNNING}), None),
+    ev.TaskSkipped: (frozenset({READY, RUNNING}), SKIPPED),
+    ev.TaskBlocked: (frozenset({READY}), BLOCKED),
+    ev.TaskCancelled: (frozenset({PENDING, READY, RUNNING, WAITING}), CANCELLED),
+}
+"""Event → (statuses its task may have before, status after or None where the event's own content says)."""
+
+
+class IllegalEvent(RuntimeError):
+    """The event cannot happen in this state."""
+
+
+class Running(NamedTuple):
+    """An attempt under way."""
+
+    task: int
+    pool: int
+    endpoint: int
+    worker: int
+    started_at: float
+    number: int
+    candidate: int
+
+
+class RunState:
+    """The fold. All times are seconds since the run began; NaN = has not happened."""
+
+    __slots__ = (
+        "_apply",
+        "attempts",
+        "counts",
+        "ended_at",
+        "finished",
+        "first_started_at",
+        "graph",
+        "now",
+        "pending",
+        "ready_at",
+        "released",
+        "running",
+        "started_at",
+        "status",
+        "stop_reason",
+        "timers",
+        "unsettled",
+    )
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.status = bytearray()
+        self.pending: array[int] = array("i")
+        self.attempts: array[int] = array("I")
+        self.ready_at: array[float] = array("d")
+        self.first_started_at: array[float] = array("d")
+        self.started_at: array[float] = array("d")
+        self.ended_at: array[float] = array("d")
+        self.counts = [0] * len(Status)
+        self.running: dict[int, Running] = {}
+        self.timers: dict[int, int] = {}
+        """Timer → the task that waits for it."""
+        self.released: list[int] = []
+        """Tasks whose last dependency has settled and about which nothing is decided yet."""
+        self.now = 0.0
+        self.finished = ""
+        self.stop_reason = ""
+        self.unsettled = 0
+        self._apply: dict[type[Any], Callable[[Any], None]] = {
+            ev.RunStarted: self._run_started,
+            ev.AttemptStarted: self._attempt_started,
+            ev.AttemptSucceeded: self._attempt_succeeded,
+            ev.AttemptFailed: self._attempt_ended,
+            ev.AttemptCancelled: self._attempt_ended,
+            ev.TimerSet: self._timer_set,
+            ev.TimerFired: self._timer_fired,
+            ev.CancelRequested: self._cancel_requested,
+            ev.StopRequested: self._stop_requested,
+            ev.TaskSucceeded: self._task_settled,
+            ev.TaskFailed: self._task_failed,
+            ev.TaskSkipped: self._task_settled,
+            ev.TaskBlocked: self._task_settled,
+            ev.TaskCancelled: self._task_settled,
+            ev.RunFinished: self._run_finished,
+        }
+        self.grow(range(len(graph)))
+
+    def apply(self, event: ev.Event) -> None:
+        """Fold one event. Raises IllegalEvent."""
+        if event.at > self.now:
+            self.now = event.at
+        apply = self._apply.get(type(event))
+        if apply is None:
+            raise IllegalEvent(f"{type(event).__name__} has no meaning for the state of a run")
+        apply(event)
+
+    def grow(self, tasks: Iterable[int]) -> None:
+        """Make room for tasks that the graph has gained; ids must follow on."""
+        status, graph = self.status, self.graph
+        for task in tasks:
+            waits = sum(1 for d in graph.dependencies[task] if d >= len(status) or status[d] < FIRST_SETTLED)
+            status.append(PENDING)
+            self.pending.append(waits)
+            self.attempts.append(0)
+            self.ready_at.append(nan)
+            self.first_started_at.append(nan)
+            self.started_at.append(nan)
+            self.ended_at.append(nan)
+            self.counts[PENDING] += 1
+            self.unsettled += 1
+
+    def is_settled(self, task: int) -> bool:
+        return self.status[task] >= FIRST_SETTLED
+
+    # ---- moves ------------------------------------------------------------------------------------
+
+    def _move(self, event: Any, to: int | None = None) -> None:
+        task = event.task
+        before, after = MOVES[type(event)]
+        was = self.status[task]
+        if was not in before:
+            raise IllegalEvent(
+                f"{type(event).__name__} of {self.graph.names[task]} while it is {Status(was).name.lower()}"
+            )
+        now = after if to is None else to
+        if now is not None and now != was:
+            self.status[task] = now
+            self.counts[was] -= 1
+            self.counts[now] += 1
+
+    def _ready(self, task: int, at: float) -> None:
+        was = self.status[task]
+        self.counts[was] -= 1
+        self.counts[READY] += 1
+        self.status[task] = READY
+        self.ready_at[task] = at
+
+    def _run_started(self, event: ev.RunStarted) -> None:
+        for task, waits in enumerate(self.pending):
+            if not waits and self.status[task] == PENDING:
+                self._ready(task, event.at)
+                self.released.append(task)
+
+    def _attempt_started(self, event: ev.AttemptStarted) -> None:
+        self._move(event)
+        task = event.task
+        self.started_at[task] = event.at
+        if not self.attempts[task]:
+            self.first_started_at[task] = event.at
+        self.attempts[task] += 1
+        self.running[event.attempt] = Running(
+            task, event.pool, event.endpoint, event.worker, event.at, event.number, event.candidate
+        )
+
+    def _attempt_ended(self, event: ev.AttemptFailed | ev.AttemptCancelled) -> None:
+        self._move(event)
+        self._end(event)
+
+    def _end(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> None:
+        if self.running.pop(event.attempt, None) is None:
+            raise IllegalEvent(f"{type(event).__name__} of attempt {event.attempt}, which is not running")
+
+    def _attempt_succeeded(self, event: ev.AttemptSucceeded) -> None:
+        self._move(event)
+        self._end(event)
+        if event.outcome in ("again", "proceed"):
+            self._ready(event.task, event.at)
+
+    def _timer_set(self, event: ev.TimerSet) -> None:
+        self._move(event)
+        self.timers[event.timer] = event.task
+
+    def _timer_fired(self, event: ev.TimerFired) -> None:
+        task = self.timers.pop(event.timer, None)
+        if task is None:
+            raise IllegalEvent(f"TimerFired of timer {event.timer}, which is not set")
+        self._ready(task, event.at)
+
+    def _cancel_requested(self, event: ev.CancelRequested) -> None:
+        if event.attempt not in self.running:
+            raise IllegalEvent(f"CancelRequested of attempt {event.attempt}, which is not running")
+
+    def _stop_requested(self, event: ev.StopRequested) -> None:
+        self.stop_reason = self.stop_reason or event.reason
+
+    def _task_failed(self, event: ev.TaskFailed) -> None:
+        self._move(event, ACCEPTED if event.accepted else FAILED)
+        self._settle(event.task, event.at)
+
+    def _task_settled(self, event: ev.TaskSucceeded | ev.TaskSkipped | ev.TaskBlocked | ev.TaskCancelled) -> None:
+        if isinstance(event, ev.TaskCancelled) and self.status[event.task] == WAITING:
+            self.timers = {timer: task for timer, task in self.timers.items() if task != event.task}
+        self._move(event)
+        self._settle(event.task, event.at)
+
+    def _settle(self, task: int, at: float) -> None:
+        self.ended_at[task] = at
+        self.unsettled -= 1
+        pending, status = self.pending, self.status
+        for d in self.graph.dependents[task]:
+            pending[d] -= 1
+            if not pending[d] and status[d] == PENDING:
+                self._ready(d, at)
+                self.released.append(d)
+
+    def _run_finished(self, event: ev.RunFinished) -> None:
+        if self.unsettled or self.running:
+            raise IllegalEvent(f"RunFinished with {self.unsettled} tasks open and {len(self.running)} attempts running")
+        self.finished = event.status

@@ -1,0 +1,56 @@
+"""What the scheduler must know of a task beside its edges: which pool, which rule, how often again.
+
+Many tasks share one `TaskSpec` object, so 100,000 alike cost one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from llmflow.errors import RETRYABLE, FailureKind
+from llmflow.scheduling.pools import CONTROL
+
+FALLBACK = frozenset({FailureKind.AUTH, FailureKind.QUOTA, FailureKind.NOT_FOUND, FailureKind.CONTEXT_OVERFLOW})
+"""Failures that send a task to the next model of its list at once; used-up attempts do so too."""
+
+RATE_LIMIT_PATIENCE = 300.0
+"""Seconds that one task waits in all for rate limits, which use up no attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff, full jitter: the delay is uniform between 0 and the exponential bound.
+
+    `max_attempts` counts the first try. Seconds. Source of full jitter: AWS Architecture Blog,
+    "Exponential Backoff And Jitter" (2015).
+    """
+
+    max_attempts: int = 4
+    on: frozenset[FailureKind] = frozenset(RETRYABLE)
+    initial: float = 1.0
+    factor: float = 2.0
+    max: float = 60.0
+    jitter: bool = True
+
+    def delay(self, failures: int, dice: Random) -> float:
+        """Seconds to wait after the `failures`-th failure (from 1)."""
+        exponent = min(failures - 1, 64)
+        bound = min(self.max, self.initial * self.factor**exponent)
+        return dice.uniform(0.0, bound) if self.jitter else bound
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """`pools`: one per candidate model, tried left to right; `(CONTROL,)` holds no worker.
+
+    `conditional`: a condition is evaluated before the task may queue. `accepts_failure`: `on_error`
+    is written. `priority` is already inherited.
+    """
+
+    pools: tuple[int, ...] = (CONTROL,)
+    rule: str = "all_success"
+    priority: int = 0
+    retry: RetryPolicy = RetryPolicy()
+    conditional: bool = False
+    accepts_failure: bool = False
