@@ -54,12 +54,12 @@ class AttemptCancelled(NamedTuple):
 
 
 class TasksAdded(NamedTuple):
-    """The graph grew: ids `first … first+count-1` are new; what they are is known to whoever added them."""
+    """The graph grew: ids `first … first+size-1` are new; what they are is known to whoever added them."""
 
     at: float
     parent: int
     first: int
-    count: int
+    size: int
 
 
 class ItemsClosed(NamedTuple):
@@ -197,7 +197,7 @@ Decided = (
 Event = Reported | Decided
 
 EVENTS: dict[str, type[Event]] = {
-    cls.__name__: cls  # type: ignore[misc]
+    cls.__name__: cls
     for cls in (
         RunStarted,
         RunResumed,

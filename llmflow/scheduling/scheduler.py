@@ -287,4 +287,3 @@ class Scheduler:
         if self.stopping and self.stopping != "fail_fast":
             return "stopped"
         return "failed" if counts[FAILED] or counts[BLOCKED] else "stopped" if counts[CANCELLED] else "succeeded"
-

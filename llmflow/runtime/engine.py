@@ -1,0 +1,216 @@
+"""The engine: carries a run out by driving the scheduler through real calls on an asyncio loop.
+
+It is handed `call`, `evaluate`, `publish` and a clock and knows nothing else: no prompt, no provider,
+no file. Each tick takes every report that has come in, asks the scheduler once, publishes what
+follows, and starts what was decided. One asyncio task per running call only; steps that hold no
+worker are evaluated inline, one after the other, so a chain of thousands does not recurse.
+
+Two traps it avoids: a call that is cancelled before its first step never enters its own `try`, so
+ends are reported from a done-callback; and a call may succeed in the very tick in which it is
+cancelled, so the engine reports what really happened, and a paid answer is never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from llmflow.errors import CallFailed
+from llmflow.runtime.clock import Clock
+from llmflow.scheduling import events as ev
+from llmflow.scheduling.pools import CONTROL
+from llmflow.scheduling.scheduler import Scheduler
+
+Call = Callable[[ev.AttemptStarted], Coroutine[Any, Any, str]]
+"""Makes one attempt and gives its outcome (`done`, `again`); raises CallFailed."""
+
+Evaluate = Callable[[ev.AttemptStarted], str]
+"""Carries out one step that holds no worker and gives its outcome; raises CallFailed."""
+
+Publish = Callable[[Sequence[ev.Event]], int]
+"""Takes the next events of the story; gives the position in the journal that covers them."""
+
+Acknowledged = Callable[[int], Awaitable[None]]
+"""Waits until the journal has committed everything up to a position."""
+
+
+class Engine:
+    """One run. `acknowledged` is None where there is no journal to wait for."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        call: Call,
+        evaluate: Evaluate,
+        publish: Publish,
+        clock: Clock,
+        acknowledged: Acknowledged | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.clock = clock
+        self._call = call
+        self._evaluate = evaluate
+        self._publish = publish
+        self._acknowledged = acknowledged
+        self._inbox: list[ev.Reported] = []
+        self._ticking = False
+        self._calls: dict[int, asyncio.Task[str]] = {}
+        self._held: deque[tuple[int, ev.AttemptStarted]] = deque()
+        """Attempts that may be sent once the journal has acknowledged their position."""
+        self._launcher: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._finished: asyncio.Future[str] = self._loop.create_future()
+
+    async def run(self, first: ev.Reported | None = None) -> str:
+        """Drive the run to its end; gives the status of `RunFinished`.
+
+        Whatever goes wrong inside llmflow itself (the journal, a bug) cancels all calls and is raised.
+        """
+        self.report(ev.RunStarted(self.clock.now()) if first is None else first)
+        try:
+            return await self._finished
+        finally:
+            await self._end_calls()
+
+    def report(self, event: ev.Reported) -> None:
+        """Something happened; it is taken in at the next tick with everything else that comes till then."""
+        self._inbox.append(event)
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_soon(self._tick)
+
+    def stop(self, reason: str, mode: str = "drain") -> None:
+        """Ask the run to end: `drain` lets running calls end, `cancel` ends them now."""
+        self.report(ev.StopRequested(self.clock.now(), reason, mode))
+
+    # ---- the tick ---------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._ticking = False
+        if self._finished.done():
+            self._inbox.clear()
+            return
+        try:
+            self._take_in()
+        except BaseException as error:
+            self._finished.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _take_in(self) -> None:
+        handle, publish = self.scheduler.handle, self._publish
+        reports = self._inbox
+        while reports:
+            self._inbox = []
+            decided = handle(*reports)
+            if not decided:
+                return
+            position = publish(decided)
+            for event in decided:
+                if isinstance(event, ev.AttemptStarted):
+                    if event.pool == CONTROL:
+                        self._inbox.append(self._step(event))
+                    elif self._acknowledged is None:
+                        self._launch(event)
+                    else:
+                        self._held.append((position, event))
+                elif isinstance(event, ev.TimerSet):
+                    self._wake_at(event)
+                elif isinstance(event, ev.CancelRequested):
+                    self._cancel(event)
+                elif isinstance(event, ev.RunFinished):
+                    self._finished.set_result(event.status)
+            reports = self._inbox
+        if self._held and self._launcher is None:
+            self._launcher = self._loop.create_task(self._launch_held())
+            self._launcher.add_done_callback(self._launcher_ended)
+
+    def _step(self, started: ev.AttemptStarted) -> ev.Reported:
+        """Carry out a step that holds no worker."""
+        try:
+            outcome = self._evaluate(started)
+        except CallFailed as failure:
+            return self._failed(started, failure)
+        return ev.AttemptSucceeded(self.clock.now(), started.task, started.attempt, outcome)
+
+    def _wake_at(self, timer: ev.TimerSet) -> None:
+        delay = self.clock.real(max(0.0, timer.due - self.clock.now()))
+        self._loop.call_later(delay, self._fire, timer)
+
+    def _fire(self, timer: ev.TimerSet) -> None:
+        self.report(ev.TimerFired(max(timer.due, self.clock.now()), timer.timer))
+
+    # ---- calls ------------------------------------------------------------------------------------
+
+    def _launch(self, started: ev.AttemptStarted) -> None:
+        task = self._loop.create_task(self._call(started))
+        self._calls[started.attempt] = task
+        task.add_done_callback(partial(self._ended, started))
+
+    async def _launch_held(self) -> None:
+        """Send what waits for the journal, commit by commit."""
+        assert self._acknowledged is not None
+        held = self._held
+        while held:
+            position = held[-1][0]
+            await self._acknowledged(position)
+            while held and held[0][0] <= position:
+                self._launch(held.popleft()[1])
+
+    def _launcher_ended(self, launcher: asyncio.Task[None]) -> None:
+        self._launcher = None
+        if launcher.cancelled() or self._finished.done():
+            return
+        error = launcher.exception()
+        if error is not None:
+            self._finished.set_exception(error)
+
+    def _ended(self, started: ev.AttemptStarted, call: asyncio.Task[str]) -> None:
+        """The done-callback of a call: report how it really ended."""
+        del self._calls[started.attempt]
+        if call.cancelled():
+            self.report(ev.AttemptCancelled(self.clock.now(), started.task, started.attempt))
+            return
+        error = call.exception()
+        if error is None:
+            self.report(ev.AttemptSucceeded(self.clock.now(), started.task, started.attempt, call.result()))
+        elif isinstance(error, CallFailed):
+            self.report(self._failed(started, error))
+        elif not self._finished.done():
+            self._finished.set_exception(error)
+
+    def _failed(self, started: ev.AttemptStarted, failure: CallFailed) -> ev.AttemptFailed:
+        return ev.AttemptFailed(
+            self.clock.now(),
+            started.task,
+            started.attempt,
+            failure.kind,
+            failure.detail,
+            failure.retry_after,
+            failure.retryable,
+        )
+
+    def _cancel(self, event: ev.CancelRequested) -> None:
+        call = self._calls.get(event.attempt)
+        if call is not None:
+            call.cancel()
+            return
+        for entry in self._held:
+            if entry[1].attempt == event.attempt:
+                self._held.remove(entry)
+                self.report(ev.AttemptCancelled(self.clock.now(), event.task, event.attempt))
+                return
+
+    async def _end_calls(self) -> None:
+        """Nothing of this run outlives it: cancel what is left and wait until it has ended."""
+        rest: list[asyncio.Task[Any]] = list(self._calls.values())
+        if self._launcher is not None:
+            rest.append(self._launcher)
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest)
