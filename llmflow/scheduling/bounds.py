@@ -1,0 +1,146 @@
+"""Lower bounds on the makespan: no schedule of the graph on its workers can be shorter.
+
+Three of them: the critical path; the work of a pool divided by its workers; and the interval bound
+(Fernandez & Bussell 1973; "energetic reasoning"). The last one asks, for a trial makespan T, how
+much work must fall into a window of time even if every task dodges it as far as its heads (earliest
+start) and tails (time from its start to the end) allow. More than the workers can do in the window
+means that T is too short, by at least the excess divided by the workers; it is raised until every
+window fits.
+
+Where all durations are whole numbers a makespan is one too, and the bound is rounded up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, fsum
+
+from llmflow.scheduling.graph import Graph, upward_ranks
+
+CRITICAL_PATH, WORK, INTERVAL = "critical path", "work", "interval"
+
+VISITS = 60_000
+"""How many tasks a pass of the interval bound may look at: above some 250 tasks it tries a sample of the windows."""
+
+PASSES = 12
+"""How often a trial makespan is raised; each pass is sound by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """`value` in the unit of the durations; `kind`: `critical path`, `work` or `interval`."""
+
+    value: float
+    kind: str
+
+
+def lower_bound(graph: Graph, durations: Sequence[float], workers: int, *, interval: bool = True) -> Bound:
+    """The best bound for `workers` identical workers, 0 = unlimited. `interval=False` costs O(tasks + edges)."""
+    return pooled_lower_bound(graph, durations, [0] * len(graph), [workers], interval=interval)
+
+
+def pooled_lower_bound(
+    graph: Graph,
+    durations: Sequence[float],
+    pool_of: Sequence[int],
+    workers: Sequence[int],
+    *,
+    interval: bool = True,
+) -> Bound:
+    """The best bound over the critical path and each pool's own work and windows.
+
+    `pool_of[t]` is -1 for a task that holds no worker; `workers[p]` is 0 for an unlimited pool.
+    """
+    if not len(graph):
+        return Bound(0.0, CRITICAL_PATH)
+    order = graph.order()
+    tails = upward_ranks(graph, durations, order)
+    whole = all(float(d).is_integer() for d in durations)
+    best = Bound(float(max(tails)), CRITICAL_PATH)
+    members: list[list[int]] = [[] for _ in workers]
+    for task, pool in enumerate(pool_of):
+        if pool >= 0 and durations[task] > 0:
+            members[pool].append(task)
+    # A pool with a worker for each of its tasks cannot be short of workers.
+    tight = [(members[p], n) for p, n in enumerate(workers) if 0 < n < len(members[p])]
+    for tasks, n in tight:
+        value = fsum(durations[t] for t in tasks) / n
+        value = float(ceil(value - 1e-9)) if whole else value
+        if value > best.value:
+            best = Bound(value, WORK)
+    if not interval or not tight:
+        return best
+    heads = earliest_starts(graph, durations, order)
+    for _ in range(PASSES):
+        raised = best.value
+        for tasks, n in tight:
+            raised = max(raised, _raise(raised, tasks, heads, tails, durations, n))
+        # Rounding of sums of floats must not pass for a proof.
+        if raised <= best.value * (1 + 1e-12):
+            break
+        best = Bound(float(ceil(raised - 1e-9)) if whole else raised, INTERVAL)
+    return best
+
+
+def earliest_starts(graph: Graph, durations: Sequence[float], order: Sequence[int]) -> list[float]:
+    """The earliest start of each task on unlimited workers, in the unit of `durations`."""
+    heads = [0.0] * len(graph)
+    dependents = graph.dependents
+    for task in order:
+        end = heads[task] + durations[task]
+        for d in dependents[task]:
+            if end > heads[d]:
+                heads[d] = end
+    return heads
+
+
+def _raise(
+    trial: float,
+    tasks: Sequence[int],
+    heads: Sequence[float],
+    tails: Sequence[float],
+    durations: Sequence[float],
+    workers: int,
+) -> float:
+    """A makespan that the windows of `tasks` prove necessary if `trial` is too short, else `trial`."""
+    # (latest start, earliest finish, duration) by latest start, so that the work of a window only grows.
+    bodies = sorted((trial - tails[t], heads[t] + durations[t], durations[t]) for t in tasks)
+    opens = sorted({heads[t] for t in tasks})
+    most = max(1, VISITS // len(tasks))
+    if len(opens) > most:
+        opens = [opens[i * len(opens) // most] for i in range(most)]
+    excess = max(_excess(opened, bodies, workers) for opened in opens)
+    return trial + excess / workers if excess > 0 else trial
+
+
+def _excess(opened: float, bodies: Sequence[tuple[float, float, float]], workers: int) -> float:
+    """The most by which work that must be done in `opened … t` exceeds what the workers can do there, over all t.
+
+    Inside the window a body shows `min(duration, earliest finish - opened, t - max(opened, latest start))`: as a
+    function of t it starts to grow at `begins` and stops at `ends`. The sum can only peak where one stops.
+    """
+    begins: list[float] = []
+    ends: list[float] = []
+    for late, early_end, duration in bodies:
+        part = early_end - opened
+        if part > 0:
+            begin = late if late > opened else opened
+            begins.append(begin)
+            ends.append(begin + (part if part < duration else duration))
+    ends.sort()
+    best, work, active, at = 0.0, 0.0, 0, opened
+    i, n = 0, len(begins)
+    for end in ends:
+        while i < n and begins[i] < end:
+            work += active * (begins[i] - at)
+            at = begins[i]
+            active += 1
+            i += 1
+        work += active * (end - at)
+        at = end
+        active -= 1
+        over = work - workers * (at - opened)
+        if over > best:
+            best = over
+    return best

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from random import Random
+
+from small_graphs import best_makespan, random_graph, random_graphs
+from worked_example import worked_example
+
+from llmflow.scheduling.bounds import Bound, lower_bound, pooled_lower_bound
+from llmflow.scheduling.graph import Graph, timing, upward_ranks
+from llmflow.scheduling.list_schedule import list_schedule
+
+
+def test_no_schedule_is_shorter_than_the_bound() -> None:
+    for graph, durations, seed in random_graphs(300, (1, 6, 25, 60), whole=False):
+        dice = Random(seed)
+        for workers in (0, 1, 2, 3, 8):
+            bound = lower_bound(graph, durations, workers).value
+            for priorities in (upward_ranks(graph, durations), [dice.random() for _ in durations]):
+                makespan = list_schedule(graph, durations, priorities, workers).makespan
+                assert bound <= makespan * (1 + 1e-9), (seed, workers)
+
+
+def test_the_bound_never_passes_the_optimum_and_often_meets_it() -> None:
+    met = tried = 0
+    for seed in range(60):
+        graph, durations = random_graph(seed, 7, density=(0.05, 0.3)[seed % 2])
+        for workers in (2, 3):
+            optimum = best_makespan(graph, durations, workers)
+            bound = lower_bound(graph, durations, workers).value
+            assert bound <= optimum, (seed, workers)
+            met += bound == optimum
+            tried += 1
+    assert met / tried > 0.85
+
+
+def test_no_schedule_on_several_pools_is_shorter_than_the_bound() -> None:
+    for graph, durations, seed in random_graphs(300, (1, 6, 25, 60), whole=False):
+        dice = Random(seed)
+        pool_of = [dice.choice((-1, 0, 0, 1)) for _ in durations]
+        for workers in ([1, 2], [2, 0], [3, 1]):
+            bound = pooled_lower_bound(graph, durations, pool_of, workers).value
+            makespan = list_schedule(graph, durations, upward_ranks(graph, durations), workers, pool_of).makespan
+            assert timing(graph, durations).length <= bound * (1 + 1e-9)
+            assert bound <= makespan * (1 + 1e-9), (seed, workers)
+
+
+def test_the_kind_says_which_argument_gave_the_bound() -> None:
+    chain = Graph.of({"a": [], "b": ["a"], "c": ["b"]})
+    assert lower_bound(chain, [1.0, 2.0, 3.0], 2) == Bound(6.0, "critical path")
+    apart = Graph.of({name: [] for name in "abcde"})
+    assert lower_bound(apart, [1.0, 2.0, 3.0, 1.0, 1.0], 2) == Bound(4.0, "work")
+    # Four tasks of 3 behind a head of 2: two workers need 6 after it, though path and work say 5 and 7.
+    fan = Graph.of({"head": [], **{name: ["head"] for name in "abcd"}})
+    assert lower_bound(fan, [2.0, 3.0, 3.0, 3.0, 3.0], 2) == Bound(8.0, "interval")
+    assert lower_bound(fan, [2.0, 3.0, 3.0, 3.0, 3.0], 2, interval=False) == Bound(7.0, "work")
+
+
+def test_unlimited_workers_and_an_empty_graph_have_their_bound_too() -> None:
+    graph, durations = worked_example()
+    assert lower_bound(Graph(), [], 4) == Bound(0.0, "critical path")
+    assert [lower_bound(graph, durations, n) for n in (0, 1, 4)] == [
+        Bound(52.0, "critical path"),
+        Bound(95.0, "work"),
+        Bound(52.0, "critical path"),
+    ]
+
+
+def test_a_bound_of_whole_numbers_is_rounded_up_and_of_parts_is_not() -> None:
+    apart = Graph.of({name: [] for name in "abc"})
+    assert lower_bound(apart, [1.0, 1.0, 1.0], 2) == Bound(2.0, "work")
+    assert lower_bound(apart, [0.5, 0.5, 0.5], 2) == Bound(0.75, "work")
+    assert lower_bound(apart, [0.0, 0.0, 0.0], 2) == Bound(0.0, "critical path")
+
+
+def test_a_pool_is_bounded_by_its_own_work_on_its_own_workers() -> None:
+    apart = Graph.of({name: [] for name in "abcdef"})
+    durations = [4.0, 4.0, 4.0, 1.0, 1.0, 9.0]
+    assert pooled_lower_bound(apart, durations, [0, 0, 0, 1, 1, -1], [1, 1]) == Bound(12.0, "work")
+    assert pooled_lower_bound(apart, durations, [0, 0, 0, 1, 1, -1], [0, 1]) == Bound(9.0, "critical path")
+
+
+def test_a_large_graph_is_bounded_from_a_sample_of_its_windows() -> None:
+    graph, durations = random_graph(3, 700, density=0.01)
+    for workers in (4, 16):
+        bound = lower_bound(graph, durations, workers).value
+        makespan = list_schedule(graph, durations, upward_ranks(graph, durations), workers).makespan
+        assert lower_bound(graph, durations, workers, interval=False).value <= bound <= makespan
