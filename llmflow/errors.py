@@ -77,13 +77,16 @@ class Problem:
     hint: str = ""
     source: str = ""
     """The source line the mark points into, without its line end; empty where there is none."""
+    caret: int = 0
+    """Column of the caret in `source` where that is only a piece of a long line; 0 = the mark's column."""
 
     def render(self) -> str:
         """`path:line:column: message`, the source line with a caret, and a `hint:` line."""
         lines = [f"{self.mark}: {self.message}"]
         if self.source and self.mark.column:
             lines.append(f"    {self.source}")
-            lead = "".join("\t" if c == "\t" else " " for c in self.source[: self.mark.column - 1])
+            column = self.caret or self.mark.column
+            lead = "".join("\t" if c == "\t" else " " for c in self.source[: column - 1])
             lines.append(f"    {lead}^")
         if self.hint:
             lines.append(f"  hint: {self.hint}")
