@@ -1,0 +1,286 @@
+"""What stands in `{{ … }}`: templates, conditions, and data with templates in it. Rendered once, never twice.
+
+The language is Jinja2's, sandboxed and strict. A text that is only literal text and plain
+`{{ a.b.c }}` references is taken apart here and rendered without Jinja (which alone takes longer to
+import than a small plan takes); everything else goes through `sandbox.py`. Both paths mean the same.
+
+Available are Jinja's operators, `if for set with macro call filter raw`, the methods in `methods.py`,
+`range`, `dict`, `namespace`, and
+
+- filters: abs batch capitalize center count d default dictsort first float format fromjson groupby
+  indent int items join last length list lower map max min reject rejectattr replace reverse round
+  select selectattr slice sort string sum title tojson trim truncate unique upper wordcount
+- tests: boolean defined divisibleby eq even false float ge gt in integer iterable le lower lt mapping
+  ne none number odd sameas sequence string true undefined upper, and the signs `== != < <= > >=`
+
+Filters that give several things give a list. Nothing can be loaded (`include import extends`), no
+attribute of a Python object can be reached, and the work of one rendering is bounded (`meter.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmflow.language.meter import MAX_TEXT, Meter, failure
+from llmflow.language.methods import Method
+from llmflow.language.values import Missing, follow, kind_of, none_sentence, plain, shown, written
+
+if TYPE_CHECKING:
+    from llmflow.language.sandbox import Program
+
+__all__ = ["Condition", "Reference", "Structure", "Template", "TemplateProblem", "parse_condition", "parse_template"]
+
+RESERVED_NAMES = frozenset(
+    "true false none True False None not and or if else elif in is recursive loop self super caller varargs kwargs "
+    "range dict namespace".split()
+)
+"""Names that mean something to Jinja itself; a reference that begins with one is left to Jinja."""
+
+_WORD = "[A-Za-z_][A-Za-z0-9_]*"
+_CHAIN = rf"(?!(?:{'|'.join(sorted(RESERVED_NAMES))})(?![A-Za-z0-9_])){_WORD}(?:\.{_WORD})*"
+_PLAIN_REFERENCE = re.compile(rf"\{{\{{\s*({_CHAIN})\s*\}}\}}")
+_PLAIN_CONDITION = re.compile(rf"\s*(?:\{{\{{\s*({_CHAIN})\s*\}}\}}|({_CHAIN}))\s*")
+_LINE_END = re.compile(r"\r\n?")
+
+
+class Reference(NamedTuple):
+    """A name that a template reads from its scope.
+
+    `path`: as far as it is written out, `("tasks", "people", "output")`; it stops at the first part
+    that is computed. `offset`: where the name starts, in characters from the template's beginning.
+    """
+
+    path: tuple[str, ...]
+    offset: int
+
+
+class TemplateProblem(ValueError):
+    """A template that is wrong as it stands. `offset`: characters from its beginning; `hint` may be empty."""
+
+    def __init__(self, message: str, offset: int = 0, hint: str = "") -> None:
+        self.message, self.offset, self.hint = message, offset, hint
+        super().__init__(message)
+
+
+class Template:
+    """A parsed text with `{{ … }}` in it. Equal to another one with the same source.
+
+    `single`: it is exactly one `{{ … }}` (white space around it aside), so its value keeps its type.
+    """
+
+    __slots__ = ("_parts", "_program", "_references", "single", "source")
+
+    source: str
+    single: bool
+
+    def __init__(
+        self, source: str, parts: list[Any] | None, single: bool, references: tuple[Reference, ...] | None
+    ) -> None:
+        self.source = source
+        self.single = single
+        self._parts = parts  # literal, path, literal, path, …, literal; None = needs Jinja
+        self._references = references
+        self._program: Program | None = None
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """What it reads, in the order written, repetitions included."""
+        if self._references is None:
+            self._references = tuple(
+                [
+                    Reference(tuple(found[1].split(".")), found.start(1))
+                    for found in _PLAIN_REFERENCE.finditer(self.source)
+                ]
+            )
+        return self._references
+
+    def text(self, scope: Mapping[str, Any]) -> str:
+        """The rendered text. Raises CallFailed (`template`) where it cannot be rendered."""
+        parts = self._parts
+        if parts is None:
+            return self._compiled().text(scope)
+        out = parts.copy()
+        for index in range(1, len(parts), 2):
+            path = parts[index]
+            try:
+                value = scope
+                for key in path:
+                    value = value[key]
+            except (LookupError, TypeError):
+                value = _looked_up(path, scope)
+            out[index] = value if type(value) is str else _shown(value, path, scope)
+        text = "".join(out)
+        if len(text) > MAX_TEXT:
+            raise failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
+        return text
+
+    def value(self, scope: Mapping[str, Any]) -> Any:
+        """The value itself, type kept, if the template is `single`; else its text."""
+        if not self.single:
+            return self.text(scope)
+        if self._parts is None:
+            return self._compiled().value(scope)
+        return _plain_value(self._parts[1], scope)
+
+    def _compiled(self) -> Program:
+        if self._program is None:
+            from llmflow.language.sandbox import compile_template
+
+            self._program = compile_template(self.source, self.single)
+        return self._program
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and self.source == other.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
+
+    def __repr__(self) -> str:
+        return f"Template({self.source!r})"
+
+
+class Condition:
+    """A parsed condition: an expression that must give a boolean. Equal to another one with the same source."""
+
+    __slots__ = ("_path", "_program", "references", "source")
+
+    def __init__(self, source: str, path: tuple[str, ...] | None, references: tuple[Reference, ...]) -> None:
+        self.source = source
+        self.references = references
+        self._path = path  # None = needs Jinja
+        self._program: Program | None = None
+
+    def holds(self, scope: Mapping[str, Any]) -> bool:
+        """Whether it is true. Raises CallFailed (`template`) where it gives anything but true or false."""
+        if self._path is not None:
+            value = _plain_value(self._path, scope)
+        else:
+            if self._program is None:
+                from llmflow.language.sandbox import compile_condition
+
+                self._program = compile_condition(self.source)
+            value = self._program.value(scope)
+        if not isinstance(value, bool):
+            what = f'the text "{value[:40]}"' if isinstance(value, str) else kind_of(value)
+            raise failure(f"the condition `{self.source.strip()}` must give true or false, not {what}")
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Condition) and self.source == other.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
+
+    def __repr__(self) -> str:
+        return f"Condition({self.source!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Data with templates for some of its leaves: dict, list, tuple, scalars and `Template`."""
+
+    data: Any
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """What all its templates read, in order. The offsets count within each template."""
+        found: list[Reference] = []
+        _collect(self.data, found)
+        return tuple(found)
+
+    def value(self, scope: Mapping[str, Any]) -> Any:
+        """The data with every template replaced by its value; tuples become lists. Raises CallFailed."""
+        return _filled(self.data, scope)
+
+
+def parse_template(text: str) -> Template:
+    """The template that `text` is. Raises TemplateProblem."""
+    parts: list[Any] = _PLAIN_REFERENCE.split(text)
+    if "{" in text:
+        for literal in parts[:-1:2]:
+            if "{" in literal and (literal[-1] == "{" or "{{" in literal or "{%" in literal or "{#" in literal):
+                return _jinja_template(text)
+        last = parts[-1]
+        if "{" in last and ("{{" in last or "{%" in last or "{#" in last):
+            return _jinja_template(text)
+        for index in range(1, len(parts), 2):
+            parts[index] = tuple(parts[index].split("."))
+    if "\r" in text:  # Jinja gives one line end for all of them
+        parts[::2] = [_LINE_END.sub("\n", literal) for literal in parts[::2]]
+    single = len(parts) == 3 and not parts[0].strip() and not parts[2].strip()
+    return Template(text, parts, single, None)
+
+
+def parse_condition(text: str) -> Condition:
+    """The condition that `text` is: a bare expression or exactly one `{{ … }}`. Raises TemplateProblem."""
+    found = _PLAIN_CONDITION.fullmatch(text)
+    if found is None:
+        return _jinja_condition(text)
+    group = found.lastindex or 0
+    path = tuple(found[group].split("."))
+    return Condition(text, path, (Reference(path, found.start(group)),))
+
+
+@lru_cache(maxsize=4096)
+def _jinja_template(text: str) -> Template:
+    from llmflow.language.syntax import read_template
+
+    references, single = read_template(text)
+    return Template(text, None, single, references)
+
+
+@lru_cache(maxsize=4096)
+def _jinja_condition(text: str) -> Condition:
+    from llmflow.language.syntax import read_condition
+
+    return Condition(text, None, read_condition(text))
+
+
+def _looked_up(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
+    if path[0] not in scope:
+        raise failure(f"`{path[0]}` is not defined")
+    value = follow(scope[path[0]], path)
+    if isinstance(value, Missing):
+        raise failure(value.sentence)
+    return value
+
+
+def _shown(value: Any, path: tuple[str, ...], scope: Mapping[str, Any]) -> str:
+    if value is None:
+        raise failure(none_sentence(path, scope))
+    return shown(value, written(path))
+
+
+def _plain_value(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
+    value = _looked_up(path, scope)
+    kind = type(value)
+    if value is None or kind is str or kind is dict or kind is list or kind is bool or kind is int or kind is float:
+        return value
+    if isinstance(value, Method):
+        raise failure(f"{written(path)} is a method; write `{written(path)}()` to call it")
+    return plain(value, Meter())
+
+
+def _collect(data: Any, found: list[Reference]) -> None:
+    if isinstance(data, Template):
+        found.extend(data.references)
+    elif isinstance(data, Mapping):
+        for value in data.values():
+            _collect(value, found)
+    elif isinstance(data, list | tuple):
+        for value in data:
+            _collect(value, found)
+
+
+def _filled(data: Any, scope: Mapping[str, Any]) -> Any:
+    if isinstance(data, Template):
+        return data.value(scope)
+    if isinstance(data, Mapping):
+        return {key: _filled(value, scope) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_filled(value, scope) for value in data]
+    return data
