@@ -35,15 +35,14 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "Reference", "Structure", "Template", "TemplateProblem", "parse_condition", "parse_template"]
 
 RESERVED_NAMES = frozenset(
-    "true false none True False None not and or if else elif in is recursive loop self super caller varargs kwargs "
-    "range dict namespace".split()
+    ("true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "elif", "in", "is")
+    + ("recursive", "loop", "self", "super", "caller", "varargs", "kwargs", "range", "dict", "namespace")
 )
 """Names that mean something to Jinja itself; a reference that begins with one is left to Jinja."""
 
-_WORD = "[A-Za-z_][A-Za-z0-9_]*"
-_CHAIN = rf"(?!(?:{'|'.join(sorted(RESERVED_NAMES))})(?![A-Za-z0-9_])){_WORD}(?:\.{_WORD})*"
-_PLAIN_REFERENCE = re.compile(rf"\{{\{{\s*({_CHAIN})\s*\}}\}}")
-_PLAIN_CONDITION = re.compile(rf"\s*(?:\{{\{{\s*({_CHAIN})\s*\}}\}}|({_CHAIN}))\s*")
+_CHAIN = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
+_PLAIN_REFERENCE = re.compile(rf"\{{\{{\s*({_CHAIN})\s*\}}\}}", re.ASCII)
+_PLAIN_CONDITION = re.compile(rf"\s*(?:\{{\{{\s*({_CHAIN})\s*\}}\}}|({_CHAIN}))\s*", re.ASCII)
 _LINE_END = re.compile(r"\r\n?")
 
 
@@ -90,12 +89,7 @@ class Template:
     def references(self) -> tuple[Reference, ...]:
         """What it reads, in the order written, repetitions included."""
         if self._references is None:
-            self._references = tuple(
-                [
-                    Reference(tuple(found[1].split(".")), found.start(1))
-                    for found in _PLAIN_REFERENCE.finditer(self.source)
-                ]
-            )
+            self._references = self._plain_references()
         return self._references
 
     def text(self, scope: Mapping[str, Any]) -> str:
@@ -125,6 +119,18 @@ class Template:
         if self._parts is None:
             return self._compiled().value(scope)
         return _plain_value(self._parts[1], scope)
+
+    def _plain_references(self) -> tuple[Reference, ...]:
+        source, parts = self.source, self._parts or []
+        found = []
+        at = 0
+        for index in range(1, len(parts), 2):
+            path = parts[index]
+            name = ".".join(path)
+            at = source.index(name, source.index("{{", at) + 2)
+            found.append(Reference(path, at))
+            at = source.index("}}", at + len(name)) + 2
+        return tuple(found)
 
     def _compiled(self) -> Program:
         if self._program is None:
@@ -200,19 +206,24 @@ class Structure:
 def parse_template(text: str) -> Template:
     """The template that `text` is. Raises TemplateProblem."""
     parts: list[Any] = _PLAIN_REFERENCE.split(text)
-    if "{" in text:
-        for literal in parts[:-1:2]:
-            if "{" in literal and (literal[-1] == "{" or "{{" in literal or "{%" in literal or "{#" in literal):
-                return _jinja_template(text)
-        last = parts[-1]
-        if "{" in last and ("{{" in last or "{%" in last or "{#" in last):
+    last = len(parts) - 1
+    for index in range(0, last, 2):
+        literal = parts[index]
+        if "{" in literal and (literal[-1] == "{" or _has_tags(literal)):
             return _jinja_template(text)
-        for index in range(1, len(parts), 2):
-            parts[index] = tuple(parts[index].split("."))
+        path = parts[index + 1].split(".")
+        if path[0] in RESERVED_NAMES:
+            return _jinja_template(text)
+        parts[index + 1] = tuple(path)
+    if "{" in parts[last] and _has_tags(parts[last]):
+        return _jinja_template(text)
     if "\r" in text:  # Jinja gives one line end for all of them
         parts[::2] = [_LINE_END.sub("\n", literal) for literal in parts[::2]]
-    single = len(parts) == 3 and not parts[0].strip() and not parts[2].strip()
-    return Template(text, parts, single, None)
+    return Template(text, parts, last == 2 and not parts[0].strip() and not parts[2].strip(), None)
+
+
+def _has_tags(literal: str) -> bool:
+    return "{{" in literal or "{%" in literal or "{#" in literal
 
 
 def parse_condition(text: str) -> Condition:
@@ -222,6 +233,8 @@ def parse_condition(text: str) -> Condition:
         return _jinja_condition(text)
     group = found.lastindex or 0
     path = tuple(found[group].split("."))
+    if path[0] in RESERVED_NAMES:
+        return _jinja_condition(text)
     return Condition(text, path, (Reference(path, found.start(group)),))
 
 

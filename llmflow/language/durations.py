@@ -1,0 +1,69 @@
+"""Durations as people write and read them: `500ms`, `90s`, `1h30m` on one side, seconds on the other."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER = r"\d+(?:\.\d+)?"
+_DURATION = re.compile(rf"(?:({_NUMBER})h)?(?:({_NUMBER})m(?!s))?(?:({_NUMBER})s)?(?:({_NUMBER})ms)?", re.ASCII)
+_BARE_NUMBER = re.compile(rf"[-+]?(?:{_NUMBER}|\.\d+)", re.ASCII)
+_OTHER_UNITS = {
+    "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
+    "hour": "h", "hours": "h", "hr": "h", "hrs": "h", "msec": "ms", "millisecond": "ms", "milliseconds": "ms",
+}  # fmt: skip
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as `500ms`, `90s`, `2.5m`, `2h` or `1h30m` (largest unit first, each once).
+
+    Raises ValueError with a sentence that says what would be right; a number without a unit, a
+    negative one and one beyond a float are refused.
+    """
+    bare = text.strip()
+    found = _DURATION.fullmatch(bare)
+    if found and bare:
+        parts = zip(found.groups(), _SECONDS.values(), strict=True)
+        seconds = sum(float(number) * unit for number, unit in parts if number is not None)
+        if math.isinf(seconds):
+            raise ValueError(f"`{bare[:40]}` is too long for a duration")
+        return seconds
+    raise ValueError(_complaint(bare))
+
+
+def _complaint(bare: str) -> str:
+    if not bare:
+        return "a duration is empty; write one such as `90s`"
+    shown = bare if len(bare) <= 40 else bare[:40] + "…"
+    if _BARE_NUMBER.fullmatch(bare):
+        return f"`{shown}` has no unit; write `{shown}s` for seconds, or use `ms`, `m` or `h`"
+    for number, word in re.findall(rf"({_NUMBER})\s*([A-Za-z]+)", bare):
+        unit = _OTHER_UNITS.get(word.lower(), word.lower())
+        if unit != word and unit in _SECONDS:
+            return f"`{shown}` is not a duration; write `{number}{unit}`"
+        if unit in ("d", "day", "days"):
+            return f"`{shown}` is not a duration: the largest unit is `h`; write `{float(number) * 24:g}h`"
+    return f"`{shown}` is not a duration; write one such as `500ms`, `90s`, `10m`, `2h` or `1h30m`"
+
+
+def format_duration(seconds: float) -> str:
+    """A duration for people, about three digits of it: `420ms`, `41.2s`, `1m35s`, `1h02m`.
+
+    Negative ones get a minus sign; infinity and NaN read `∞` and `?`.
+    """
+    if math.isnan(seconds):
+        return "?"
+    if seconds < 0:
+        return f"-{format_duration(-seconds)}"
+    if math.isinf(seconds):
+        return "∞"
+    if round(seconds * 1000) < 1000:
+        return f"{round(seconds * 1000)}ms" if seconds else "0s"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}h{minutes % 60:02d}m"
