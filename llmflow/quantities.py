@@ -1,0 +1,42 @@
+"""How seconds, tokens and shares are written for people, everywhere the same."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from llmflow.protocol import Usage
+
+
+def tokens_text(usage: Usage) -> str:
+    """`12 + 34 tokens`: input and output, `~` in front where they are estimated."""
+    return f"{'~' if usage.estimated else ''}{usage.input_tokens:,} + {usage.output_tokens:,} tokens"
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration for a narrow column: `0.52 s`, `12.3 s`, `4m05s`, `3h07m`; `?` where it is unknown."""
+    if not isfinite(seconds):
+        return "?"
+    if seconds < 9.995:
+        return f"{max(0.0, seconds):.2f} s"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 100:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m"
+
+
+def ratio_text(ratio: float) -> str:
+    """`1.034`, `?` where it is unknown."""
+    return f"{ratio:.3f}" if isfinite(ratio) else "?"
+
+
+def share_text(share: float) -> str:
+    """A part of one as a whole percentage: `46 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 task`, `1,204 tasks`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

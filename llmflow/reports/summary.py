@@ -1,0 +1,159 @@
+"""What a finished run amounted to: how long, how far from the bound, what kept it, what it cost.
+
+The bound and the comparison are over what really happened: each task counts for the seconds in
+which its attempts held a worker (all attempts, waiting between them left out), skipped and blocked
+tasks count for nothing, each pool has its own workers. First in, first out is the simulator on the
+very same graph and seconds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum, isnan, nan
+
+from llmflow.protocol import Usage
+from llmflow.reports.realised_path import realised_path
+from llmflow.reports.spans import Span, Spans
+from llmflow.scheduling.bounds import Bound, pooled_lower_bound
+from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.simulate import simulate
+from llmflow.scheduling.state import RunState, Status
+from llmflow.scheduling.tasks import TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUse:
+    """One worker's share of the makespan; `worker` counts from 0 inside its pool."""
+
+    worker: int
+    busy: float
+    utilisation: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """`workers`: of all endpoints, 0 = unlimited; utilisation is over these, or over those that were used."""
+
+    name: str
+    workers: int
+    busy: float
+    utilisation: float
+    used: tuple[WorkerUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A task that failed; `accepted`: its author wrote `on_error`."""
+
+    task: str
+    kind: str
+    detail: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Seconds throughout; `ratio` is makespan ÷ lower bound, NaN where the bound is 0."""
+
+    status: str
+    counts: Mapping[str, int]
+    """Status word → tasks, only those there are, in the order of `Status`."""
+    makespan: float
+    lower_bound: float
+    bound_kind: str
+    ratio: float
+    fifo_makespan: float
+    critical_path: tuple[str, ...]
+    causes: tuple[str, ...]
+    """Per step of the critical path, what its start waited for: see `realised_path`."""
+    pools: tuple[PoolUse, ...]
+    work: float
+    attempts: int
+    """Attempts that held a worker."""
+    held: tuple[float, ...]
+    """Task → the seconds in which its attempts held a worker."""
+    usage: Usage
+    failures: tuple[Failure, ...]
+
+
+def summarise(
+    state: RunState,
+    pools: Sequence[PoolSpec],
+    story: Spans,
+    usage: Mapping[int, Usage],
+    *,
+    workers: int = 0,
+) -> RunSummary:
+    """Sum up a run whose story `state` and `story` have seen to its end. `workers` caps the run, 0 = no cap."""
+    graph, spans = state.graph, story.spans
+    held, pool_of = _realised(graph, spans)
+    makespan = max((at for at in state.ended_at if not isnan(at)), default=0.0)
+    bound = lower_bound_of(graph, held, pool_of, pools, workers)
+    path = realised_path(state, spans)
+    return RunSummary(
+        status=state.finished,
+        counts={s.name.lower(): state.counts[s] for s in Status if state.counts[s]},
+        makespan=makespan,
+        lower_bound=bound.value,
+        bound_kind=bound.kind,
+        ratio=makespan / bound.value if bound.value else nan,
+        fifo_makespan=_fifo(graph, held, pool_of, pools, workers),
+        critical_path=tuple(graph.names[step.task] for step in path),
+        causes=tuple(step.cause for step in path),
+        pools=_use(spans, pools, makespan),
+        work=fsum(held),
+        attempts=len(spans),
+        held=tuple(held),
+        usage=sum(usage.values(), Usage()),
+        failures=tuple(
+            Failure(graph.names[task], kind, detail, state.status[task] == Status.ACCEPTED)
+            for task, (kind, detail) in story.failures.items()
+        ),
+    )
+
+
+def lower_bound_of(
+    graph: Graph, durations: Sequence[float], pool_of: Sequence[int], pools: Sequence[PoolSpec], workers: int
+) -> Bound:
+    """The best bound over each pool's workers and, where the whole run is capped, over the cap."""
+    bound = pooled_lower_bound(graph, durations, pool_of, [pool.size for pool in pools])
+    if workers and len(pools) > 1:
+        capped = pooled_lower_bound(graph, durations, [0 if pool >= 0 else CONTROL for pool in pool_of], [workers])
+        bound = max(bound, capped, key=lambda b: b.value)
+    return bound
+
+
+def _realised(graph: Graph, spans: Sequence[Span]) -> tuple[list[float], list[int]]:
+    """Per task the seconds its attempts held a worker, and the pool of the last of them (-1 = none)."""
+    held, pool_of = [0.0] * len(graph), [CONTROL] * len(graph)
+    for span in spans:
+        held[span.task] += span.seconds
+        pool_of[span.task] = span.pool
+    return held, pool_of
+
+
+def _fifo(
+    graph: Graph, held: Sequence[float], pool_of: Sequence[int], pools: Sequence[PoolSpec], workers: int
+) -> float:
+    kinds = {pool: TaskSpec(pools=(pool,)) for pool in (CONTROL, *range(len(pools)))}
+    specs = [kinds[pool] for pool in pool_of]
+    return simulate(graph, specs, pools, held, [0.0] * len(graph), workers=workers).makespan
+
+
+def _use(spans: Sequence[Span], pools: Sequence[PoolSpec], makespan: float) -> tuple[PoolUse, ...]:
+    """Pools in which anything ran, with every worker that was used."""
+    busy: dict[int, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for span in spans:
+        busy[span.pool][span.worker].append(span.seconds)
+    uses = []
+    for pool, rows in sorted(busy.items()):
+        seconds = {worker: fsum(row) for worker, row in sorted(rows.items())}
+        total = fsum(seconds.values())
+        capacity = (pools[pool].size or len(seconds)) * makespan
+        used = tuple(WorkerUse(w, s, s / makespan if makespan else 0.0) for w, s in seconds.items())
+        share = total / capacity if capacity else 0.0
+        uses.append(PoolUse(pools[pool].name, pools[pool].size, total, share, used))
+    return tuple(uses)

@@ -1,0 +1,126 @@
+"""The closing lines of a run, for people and as data (`llmflow.run/1`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isnan
+from typing import Any
+
+from llmflow.protocol import Usage
+from llmflow.quantities import plural, ratio_text, share_text, tokens_text
+from llmflow.reports.chain_text import chain_text
+from llmflow.reports.summary import PoolUse, RunSummary
+from llmflow.sanitise import clip, one_line
+from llmflow.scheduling.state import FIRST_SETTLED, RunState, Status
+
+FAILURES, WORKERS = 5, 16
+"""How many failures and how many workers of a pool are written out."""
+
+
+def render_summary(summary: RunSummary) -> str:
+    """Some lines without a line end behind the last; safe to print."""
+    total = sum(summary.counts.values())
+    lines = [f"{plural(total, 'task')}: " + ", ".join(f"{n:,} {word}" for word, n in summary.counts.items())]
+    for failure in summary.failures[:FAILURES]:
+        accepted = " (accepted)" if failure.accepted else ""
+        detail = clip(one_line(failure.detail), 300)
+        lines.append(_labelled("failed", f"{one_line(failure.task)}{accepted}: {failure.kind}: {detail}"))
+    if len(summary.failures) > FAILURES:
+        lines.append(_labelled("", f"… {plural(len(summary.failures) - FAILURES, 'more failure')}"))
+    bound = f"lower bound {summary.lower_bound:.2f} s ({summary.bound_kind}), ratio {ratio_text(summary.ratio)}"
+    lines.append(_labelled("makespan", f"{summary.makespan:.2f} s · {bound}"))
+    lines.append(_labelled("fifo", f"{summary.fifo_makespan:.2f} s on the same durations"))
+    if summary.critical_path:
+        lines.append(_labelled("critical path", chain_text(summary.critical_path, summary.causes)))
+    lines += [_labelled("workers", _pool_text(pool)) for pool in summary.pools]
+    if summary.usage != Usage():
+        lines.append(_labelled("tokens", f"{tokens_text(summary.usage)} (input + output)"))
+    return "\n".join(lines)
+
+
+def run_json(
+    summary: RunSummary,
+    state: RunState,
+    *,
+    run: str,
+    outputs: Any,
+    usage: Mapping[int, Usage],
+    cost_usd: float | None = None,
+) -> dict[str, Any]:
+    """`llmflow.run/1`: seconds as numbers, null where something is unknown or has not happened."""
+    errors = {failure.task: failure for failure in summary.failures}
+    tasks: dict[str, Any] = {}
+    for task, name in enumerate(state.graph.names):
+        entry: dict[str, Any] = {
+            "status": _status(state.status[task]),
+            "attempts": state.attempts[task],
+            "duration": summary.held[task],
+            "started": _number(state.first_started_at[task]),
+            "finished": _number(state.ended_at[task]),
+        }
+        if task in usage:
+            entry["usage"] = usage_json(usage[task])
+        if name in errors:
+            failure = errors[name]
+            entry["error"] = {"kind": failure.kind, "detail": failure.detail, "accepted": failure.accepted}
+        tasks[name] = entry
+    return {
+        "schema": "llmflow.run/1",
+        "run": run,
+        "status": summary.status,
+        "outputs": outputs,
+        "makespan": summary.makespan,
+        "lower_bound": summary.lower_bound,
+        "lower_bound_kind": summary.bound_kind,
+        "ratio": _number(summary.ratio),
+        "fifo_makespan": summary.fifo_makespan,
+        "critical_path": list(summary.critical_path),
+        "pools": [_pool_json(pool) for pool in summary.pools],
+        "tasks": tasks,
+        "usage": usage_json(summary.usage),
+        "cost_usd": cost_usd,
+    }
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    """Tokens as data, with the words of `Usage`."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "estimated": usage.estimated,
+    }
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"{label:<14}{text}"
+
+
+def _pool_text(pool: PoolUse) -> str:
+    count = str(pool.workers) if pool.workers else f"unlimited ({len(pool.used)} used)"
+    each = ", ".join(f"{use.worker}: {share_text(use.utilisation)}" for use in pool.used[:WORKERS])
+    more = f", … {len(pool.used) - WORKERS:,} more" if len(pool.used) > WORKERS else ""
+    return f"{one_line(pool.name)} × {count}, {share_text(pool.utilisation)} busy ({each}{more})"
+
+
+def _pool_json(pool: PoolUse) -> dict[str, Any]:
+    return {
+        "name": pool.name,
+        "workers": pool.workers or None,
+        "busy": pool.busy,
+        "utilisation": pool.utilisation,
+        "used": [{"worker": use.worker, "busy": use.busy, "utilisation": use.utilisation} for use in pool.used],
+    }
+
+
+def _status(status: int) -> str:
+    """An accepted failure has failed; whatever has not settled is pending."""
+    if status < FIRST_SETTLED:
+        return "pending"
+    return "failed" if status == Status.ACCEPTED else Status(status).name.lower()
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else value
