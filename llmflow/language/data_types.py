@@ -1,0 +1,285 @@
+"""Field types of llmflow's own: free data with templates in it, workers, URLs, output schemas.
+
+Like the general ones in `field_types.py` they know no field by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmflow.language import yaml_reader as yaml
+from llmflow.language.endpoint_urls import url_problem
+from llmflow.language.field_types import TEXT, Number, Record, Schema, mismatch, template_of
+from llmflow.language.key_like import has_key, is_key_field, is_random_word
+from llmflow.language.output_schema import SchemaProblem, check_json_schema, shorthand_schema
+from llmflow.language.pipeline import UNLIMITED
+from llmflow.language.pipeline_files import FileProblem, read_text_below
+from llmflow.language.reading import INVALID, Reading
+from llmflow.language.scalars import is_text
+from llmflow.language.templates import Structure
+from llmflow.language.yaml_reader import Node, Scalar
+
+_MARKS = ("{{", "{%", "{#")
+
+
+def plain_data(node: Node, reading: Reading) -> Any:
+    """The node as Python data, text left as it stands; INVALID where a scalar in it is unclear."""
+    if isinstance(node, Scalar):
+        return node.text if is_text(node) else reading.value(node)
+    if isinstance(node, yaml.Sequence):
+        items = [plain_data(item, reading) for item in node.items]
+        return INVALID if any(i is INVALID for i in items) else items
+    if isinstance(node, yaml.Mapping):
+        _check_secrets(node, reading)
+        entries = {key: plain_data(child, reading) for key, child in node.entries.items()}
+        return INVALID if any(v is INVALID for v in entries.values()) else entries
+    return INVALID
+
+
+def template_data(node: Node, reading: Reading) -> Any:
+    """The node as Python data whose texts with `{{`, `{%` or `{#` in them are parsed templates."""
+    if isinstance(node, Scalar):
+        if not is_text(node):
+            return reading.value(node)
+        text = node.text
+        return template_of(node, reading) if any(m in text for m in _MARKS) else text
+    if isinstance(node, yaml.Sequence):
+        items = [template_data(item, reading) for item in node.items]
+        return INVALID if any(i is INVALID for i in items) else items
+    if isinstance(node, yaml.Mapping):
+        _check_secrets(node, reading)
+        entries = {key: template_data(child, reading) for key, child in node.entries.items()}
+        return INVALID if any(v is INVALID for v in entries.values()) else entries
+    return INVALID
+
+
+def _check_secrets(node: yaml.Mapping, reading: Reading) -> None:
+    for key, child in node.entries.items():
+        if is_key_field(key) and isinstance(child, Scalar) and "{{" not in child.text and _is_secret(child.text):
+            reading.problem(child.at, f"`{key[:40]}` holds what looks like a key", "keys never stand in YAML")
+
+
+def _is_secret(text: str) -> bool:
+    """Whether the value of a field named like a key is one; the shapes of known keys are found in the whole file."""
+    if has_key(text):
+        return False
+    word = text.removeprefix("Bearer ").strip()
+    return is_random_word(word) or (len(word) >= 16 and " " not in word and any(c.isdigit() for c in word))
+
+
+@dataclass(frozen=True, slots=True)
+class PlainData:
+    """Any YAML, taken as it stands: no templates."""
+
+    words: str = "any data"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        return plain_data(node, reading)
+
+    def schema(self) -> Schema:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateData:
+    """Any YAML whose texts may be templates, as a Structure."""
+
+    words: str = "any data, with templates"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        data = template_data(node, reading)
+        return INVALID if data is INVALID else Structure(data)
+
+    def schema(self) -> Schema:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Sampling parameters: those known are checked where they are no template, others are passed through.
+
+    Gives a dict of plain values and templates; `refused` names keys that llmflow calls otherwise.
+    """
+
+    known: Record
+    refused: Mapping[str, str]
+
+    @property
+    def words(self) -> str:
+        return (
+            "a mapping of " + ", ".join(f"`{f.name}`" for f in self.known.fields) + " and what else the endpoint takes"
+        )
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, yaml.Mapping):
+            return mismatch(node, name, "a mapping", reading)
+        _check_secrets(node, reading)
+        values = {}
+        for index, (key, child) in enumerate(node.entries.items()):
+            if key in self.refused:
+                reading.problem(node.key_places[index], f"`{key}` is not used here", self.refused[key])
+                continue
+            known = self.known.by_name.get(key)
+            templated = isinstance(child, Scalar) and any(m in child.text for m in _MARKS)
+            if known is None or templated:
+                value = template_data(child, reading)
+            else:
+                value = known.type.read(child, key, reading)
+            if value is not INVALID:
+                values[key] = list(value) if isinstance(value, tuple) else value
+        return values
+
+    def schema(self) -> Schema:
+        schema = self.known.schema()
+        for key, entry in schema["properties"].items():
+            described = {"description": entry.pop("description")}
+            template = {"type": "string", "pattern": r"\{\{"}
+            schema["properties"][key] = {"anyOf": [entry, template], **described}
+        schema["properties"] |= dict.fromkeys(self.refused, False)
+        schema["additionalProperties"] = True
+        return schema
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """A whole number of at least 1, or `unlimited` (which is 0, `UNLIMITED`)."""
+
+    words: str = "a whole number of at least 1, or `unlimited`"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if isinstance(node, Scalar) and node.text == "unlimited":
+            return UNLIMITED
+        if isinstance(node, Scalar) and not is_text(node):
+            value = reading.value(node)
+            if value is INVALID or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+                return value
+        if isinstance(node, Scalar):
+            reading.problem(node.at, f"`{name}` must be {self.words}, not `{node.text[:40]}`")
+            return INVALID
+        return mismatch(node, name, self.words, reading)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [Number(whole=True, minimum=1).schema(), {"const": "unlimited"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    words: str = "an `http://` or `https://` URL"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        text = TEXT.read(node, name, reading)
+        if text is INVALID:
+            return INVALID
+        if wrong := url_problem(text):
+            reading.problem(node.at, *wrong)
+            return INVALID
+        return text.rstrip("/")
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^https?://"}
+
+
+@dataclass(frozen=True, slots=True)
+class VariableName:
+    """The name of an environment variable; what looks like a key itself is not repeated."""
+
+    words: str = "the name of an environment variable"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        text = TEXT.read(node, name, reading)
+        if text is INVALID:
+            return INVALID
+        if has_key(text):
+            return INVALID  # reported already: such keys are looked for in the whole file
+        if is_random_word(text):
+            hint = "put the key into an environment variable and write that variable's name"
+            reading.problem(node.at, f"`{name}` holds what looks like a key, not a name", hint)
+            return INVALID
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+            reading.problem(
+                node.at, f"`{name}` must be {self.words}", "letters, digits and `_`, as in `OPENAI_API_KEY`"
+            )
+            return INVALID
+        return text
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShorthandSchema:
+    """`{label: "enum[bug, billing]", urgency: integer}` → a JSON Schema."""
+
+    words: str = "a mapping of names to types"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        data = plain_data(node, reading)
+        return INVALID if data is INVALID else _translated(node, data, shorthand_schema, reading)
+
+    def schema(self) -> Schema:
+        return {
+            "type": ["object", "string"],
+            "examples": [{"label": "enum[bug, billing]", "urgency": "integer", "note": "string?"}],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """A JSON Schema as a mapping, or the path of a JSON file that holds one."""
+
+    words: str = "a JSON Schema, or the path of its file"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if isinstance(node, Scalar):
+            return self._from_file(node, name, reading)
+        if not isinstance(node, yaml.Mapping):
+            return mismatch(node, name, self.words, reading)
+        data = plain_data(node, reading)
+        return INVALID if data is INVALID else _translated(node, data, _checked, reading)
+
+    def _from_file(self, node: Scalar, name: str, reading: Reading) -> Any:
+        import json
+
+        path = TEXT.read(node, name, reading)
+        if path is INVALID:
+            return INVALID
+        try:
+            data = json.loads(read_text_below(reading.folder, path))
+        except FileProblem as problem:
+            reading.problem(node.at, problem.message, problem.hint)
+            return INVALID
+        except (ValueError, RecursionError) as error:
+            reading.problem(node.at, f"`{path[:200]}` is not JSON: {error}")
+            return INVALID
+        if not isinstance(data, dict):
+            reading.problem(node.at, f"`{path[:200]}` holds no JSON Schema: its top is not an object")
+            return INVALID
+        return _translated(node, data, _checked, reading)
+
+    def schema(self) -> Schema:
+        return {"type": ["object", "string"]}
+
+
+def _checked(data: Any) -> Any:
+    check_json_schema(data)
+    return data
+
+
+def _translated(node: Node, data: Any, translate: Any, reading: Reading) -> Any:
+    """`translate(data)`; a SchemaProblem is reported at the node its path leads to."""
+    try:
+        return translate(data)
+    except SchemaProblem as problem:
+        place = node
+        for step in problem.path:
+            if isinstance(place, yaml.Mapping) and str(step) in place.entries:
+                place = place.entries[str(step)]
+            elif isinstance(place, yaml.Sequence) and isinstance(step, int) and step < len(place.items):
+                place = place.items[step]
+            else:
+                break
+        reading.problem(place.at, problem.message, problem.hint)
+        return INVALID

@@ -1,0 +1,516 @@
+"""Types of fields: each reads a node into a value, says what it takes, and gives its JSON Schema.
+
+A type knows no field by name. `read` reports what is wrong through `Reading` and returns INVALID;
+it never raises. What a type says of itself (`words`, `schema`) is what the reference page and
+`llmflow schema` print, so the three cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from llmflow.language import yaml_reader as yaml
+from llmflow.language.durations import parse_duration
+from llmflow.language.reading import INVALID, Reading, Used, described
+from llmflow.language.scalars import is_text, place_of
+from llmflow.language.source import Source
+from llmflow.language.templates import TemplateProblem, parse_condition, parse_template
+from llmflow.language.yaml_reader import Node, Scalar
+
+Schema = dict[str, Any]
+
+
+class FieldType(Protocol):
+    """What a field may hold."""
+
+    @property
+    def words(self) -> str:
+        """How the reference page names it: `text`, `a duration`."""
+        ...
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        """The value for field `name`, or INVALID (reported)."""
+        ...
+
+    def schema(self) -> Schema: ...
+
+
+def mismatch(node: Node, name: str, wanted: str, reading: Reading, hint: str = "") -> Any:
+    """Report that field `name` must be `wanted`; the value's own unclearness comes first."""
+    value = reading.value(node) if isinstance(node, Scalar) else None
+    if isinstance(node, yaml.Broken) or value is INVALID:
+        return INVALID
+    if not hint and wanted.startswith("text") and isinstance(value, int | float):
+        hint = "put it in quotes"
+    reading.problem(node.at, f"`{name}` must be {wanted}, not {described(node, value)}", hint)
+    return INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text; `pattern` with `pattern_words` narrows it. Not empty unless `empty`."""
+
+    words: str = "text"
+    pattern: re.Pattern[str] | None = None
+    hint: str = ""
+    empty: bool = False
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, self.words, reading)
+        if not is_text(node) and not isinstance(reading_value := reading.value(node), str):
+            return INVALID if reading_value is INVALID else mismatch(node, name, self.words, reading)
+        text = node.text
+        if not text.strip() and not self.empty:
+            reading.problem(node.at, f"`{name}` is empty")
+            return INVALID
+        if self.pattern is not None and not self.pattern.fullmatch(text):
+            reading.problem(node.at, f"`{name}` must be {self.words}, not `{text[:80]}`", self.hint)
+            return INVALID
+        return text
+
+    def schema(self) -> Schema:
+        schema: Schema = {"type": "string"}
+        if self.pattern is not None:
+            schema["pattern"] = f"^(?:{self.pattern.pattern})$"
+        elif not self.empty:
+            schema["minLength"] = 1
+        return schema
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateText:
+    """Text with `{{ … }}`; parsed, and noted in `reading.templates`."""
+
+    words: str = "text with templates"
+    empty: bool = True
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, "text", reading)
+        if not is_text(node) and not isinstance(value := reading.value(node), str):
+            return INVALID if value is INVALID else mismatch(node, name, "text", reading)
+        if not self.empty and not node.text.strip():
+            reading.problem(node.at, f"`{name}` is empty")
+            return INVALID
+        return template_of(node, reading)
+
+    def schema(self) -> Schema:
+        return {"type": "string"} if self.empty else {"type": "string", "minLength": 1}
+
+
+def template_of(scalar: Scalar, reading: Reading, source: Source | None = None) -> Any:
+    """The parsed template of a scalar, noted in `reading.templates`; INVALID where it is none."""
+    source = source or reading.source
+    try:
+        template = parse_template(scalar.text)
+    except TemplateProblem as problem:
+        reading.problem(place_of(source, scalar, problem.offset), problem.message, problem.hint, source)
+        return INVALID
+    if template.references:
+        reading.templates.append(Used(template, scalar, source, reading.field))
+    return template
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionText:
+    """A bare expression or exactly one `{{ … }}` that gives a boolean; `true` and `false` as they stand."""
+
+    words: str = "a condition"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, self.words, reading, "write an expression such as `inputs.x > 3`")
+        value = node.text if is_text(node) else reading.value(node)
+        if value is INVALID:
+            return INVALID
+        if not isinstance(value, str | bool):
+            return mismatch(node, name, self.words, reading, "write an expression such as `inputs.x > 3`")
+        try:
+            condition = parse_condition(node.text)
+        except TemplateProblem as problem:
+            place = place_of(reading.source, node, problem.offset)
+            reading.problem(place, problem.message, problem.hint)
+            return INVALID
+        if condition.references:
+            reading.templates.append(Used(condition, node, reading.source, reading.field))
+        return condition
+
+    def schema(self) -> Schema:
+        return {"type": ["string", "boolean"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    words: str = "`true` or `false`"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if isinstance(node, Scalar) and not is_text(node):
+            value = reading.value(node)
+            if value is INVALID or isinstance(value, bool):
+                return value
+        return mismatch(node, name, self.words, reading)
+
+    def schema(self) -> Schema:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number, whole where `whole`; `minimum` is allowed itself unless `above`."""
+
+    whole: bool = False
+    minimum: float | None = None
+    above: bool = False
+
+    @property
+    def words(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        if self.minimum is None:
+            return kind
+        return f"{kind} above {self.minimum:g}" if self.above else f"{kind} of at least {self.minimum:g}"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        value = reading.value(node) if isinstance(node, Scalar) else None
+        if value is INVALID:
+            return INVALID
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
+            shown = isinstance(value, float)
+            if shown and isinstance(node, Scalar):
+                reading.problem(node.at, f"`{name}` must be {self.words}, not {node.text[:40]}")
+                return INVALID
+            return mismatch(node, name, self.words, reading)
+        if self.minimum is not None and (value < self.minimum or (self.above and value == self.minimum)):
+            reading.problem(node.at, f"`{name}` must be {self.words}, not {value}")
+            return INVALID
+        return value
+
+    def schema(self) -> Schema:
+        schema: Schema = {"type": "integer" if self.whole else "number"}
+        if self.minimum is not None:
+            schema["exclusiveMinimum" if self.above else "minimum"] = self.minimum
+        return schema
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """`500ms`, `90s`, `10m`, `2h` → seconds; a bare number is an error."""
+
+    zero: bool = False
+    words: str = "a duration"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, self.words, reading, "write `90s`, `10m` or `2h`")
+        try:
+            seconds = parse_duration(node.text)
+        except ValueError as error:
+            reading.problem(node.at, f"`{name}`: {error}")
+            return INVALID
+        if not seconds and not self.zero:
+            reading.problem(node.at, f"`{name}` must be longer than 0")
+            return INVALID
+        return seconds
+
+    def schema(self) -> Schema:
+        number = r"[0-9]+(\.[0-9]+)?"
+        units = "".join(f"({number}{unit})?" for unit in ("h", "m", "s", "ms"))
+        return {"type": "string", "pattern": rf"^\s*(?=[0-9]){units}\s*$", "examples": ["90s", "10m"]}
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of a few words. `hints` are for words that people bring from elsewhere."""
+
+    choices: tuple[str, ...]
+    hints: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        return "one of " + ", ".join(f"`{c}`" for c in self.choices)
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if isinstance(node, Scalar):
+            text = node.text
+            if text in self.choices:
+                return text
+            if is_text(node) or isinstance(reading.value(node), str):
+                hint = self.hints.get(text) or reading.did_you_mean(text, self.choices)
+                message = f"`{name}` must be {self.words}, not `{text[:80]}`"
+                reading.problem(node.at, message, hint)
+                return INVALID
+        return mismatch(node, name, self.words, reading)
+
+    def schema(self) -> Schema:
+        return {"enum": list(self.choices)}
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list, as a tuple; where `alone`, one element may stand without the list."""
+
+    item: FieldType
+    minimum: int = 0
+    alone: bool = False
+
+    @property
+    def words(self) -> str:
+        many = f"a list of {_plural(self.item.words)}"
+        return f"{self.item.words}, or {many}" if self.alone else many
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, yaml.Sequence):
+            if self.alone and not (isinstance(node, yaml.Mapping) and not isinstance(self.item, Record)):
+                value = self.item.read(node, name, reading)
+                return INVALID if value is INVALID else (value,)
+            return mismatch(node, name, self.words, reading)
+        if len(node.items) < self.minimum:
+            reading.problem(node.at, f"`{name}` is an empty list")
+            return INVALID
+        values = [self.item.read(item, name, reading) for item in node.items]
+        return INVALID if any(v is INVALID for v in values) else tuple(values)
+
+    def schema(self) -> Schema:
+        many: Schema = {"type": "array", "items": self.item.schema()}
+        if self.minimum:
+            many["minItems"] = self.minimum
+        return {"anyOf": [self.item.schema(), many]} if self.alone else many
+
+
+def _plural(words: str) -> str:
+    for article in ("a ", "an "):
+        if words.startswith(article):
+            return words.removeprefix(article) + "s"
+    return words if words.startswith(("one of", "text", "any")) else words + "s"
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    """What keys of a mapping may be: `check` gives what is wrong with one, or nothing."""
+
+    what: str
+    pattern: str
+    check: Callable[[str], tuple[str, str] | None]
+    """name → (what is wrong, hint), or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """name → value, as a dict in file order; names are unique ignoring case."""
+
+    value: FieldType
+    names: NameRule
+    minimum: int = 0
+
+    @property
+    def words(self) -> str:
+        return f"a mapping of {self.names.what} to {self.value.words}"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, yaml.Mapping):
+            return mismatch(node, name, self.words, reading)
+        if len(node.entries) < self.minimum:
+            reading.problem(node.at, f"`{name}` is empty", f"it needs at least one {self.names.what}")
+            return INVALID
+        values = {}
+        for (key, child), place in zip(node.entries.items(), node.key_places, strict=True):
+            if wrong := self.names.check(key):
+                reading.problem(place, *wrong)
+            value = self.value.read(child, key, reading)
+            if value is not INVALID:
+                values[key] = value
+        check_unique(node, self.names.what, reading)
+        return values
+
+    def schema(self) -> Schema:
+        schema: Schema = {
+            "type": "object",
+            "additionalProperties": self.value.schema(),
+            "propertyNames": {"pattern": f"^(?:{self.names.pattern})$", "maxLength": 64},
+        }
+        if self.minimum:
+            schema["minProperties"] = self.minimum
+        return schema
+
+
+def check_unique(node: yaml.Mapping, what: str, reading: Reading) -> None:
+    """Names must differ in more than upper and lower case."""
+    if len({key.lower() for key in node.entries}) == len(node.entries):
+        return
+    first: dict[str, tuple[str, int]] = {}
+    for key, place in zip(node.entries, node.key_places, strict=True):
+        other, line = first.setdefault(key.lower(), (key, place))
+        if other != key:
+            message = f"{what} `{key}` differs from `{other}` (line {reading.source.mark(line).line}) only by case"
+            reading.problem(place, message, "rename one of the two")
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of several types, told apart by the node: the first whose `takes` is true reads it."""
+
+    choices: tuple[tuple[Callable[[Node], bool], FieldType], ...]
+
+    @property
+    def words(self) -> str:
+        return ", or ".join(t.words for _, t in self.choices)
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        for takes, kind in self.choices:
+            if takes(node):
+                return kind.read(node, name, reading)
+        return mismatch(node, name, self.words, reading)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [t.schema() for _, t in self.choices]}
+
+
+def is_scalar(node: Node) -> bool:
+    return isinstance(node, Scalar)
+
+
+def is_list(node: Node) -> bool:
+    return isinstance(node, yaml.Sequence)
+
+
+def is_mapping(node: Node) -> bool:
+    return isinstance(node, yaml.Mapping)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key of a record: the only definition there is of it."""
+
+    name: str
+    type: FieldType
+    doc: str
+    """One or two sentences for the reference page and for the editor's hover."""
+    default: str = ""
+    """What holds where it is not written, in words."""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A mapping with known keys, read into a dict of those that are written and valid.
+
+    `aliases` are hints for keys that people bring from elsewhere. `one_of` are keys of which
+    exactly one must be written (checked by whoever reads the record; shown in the schema).
+    """
+
+    title: str
+    """How the reference page calls it; also the name of its definition in the schema."""
+    fields: tuple[Field, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    one_of: tuple[str, ...] = ()
+    none_is_empty: bool = False
+    by_name: dict[str, Field] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        self.by_name.update((f.name, f) for f in self.fields)
+
+    @property
+    def words(self) -> str:
+        return "a mapping of " + ", ".join(f"`{f.name}`" for f in self.fields)
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, yaml.Mapping):
+            if self.none_is_empty and isinstance(node, Scalar) and not node.style and node.text in ("", "~", "null"):
+                return {}
+            return mismatch(node, name, f"a mapping (`{self.fields[0].name}`, …)", reading)
+        known = self.by_name
+        values: dict[str, Any] = {}
+        for index, (key, child) in enumerate(node.entries.items()):
+            known_field = known.get(key)
+            if known_field is None:
+                self._unknown(node, index, key, reading)
+                continue
+            reading.field = key
+            value = known_field.type.read(child, key, reading)
+            if value is not INVALID:
+                values[key] = value
+        for f in self.fields:
+            if f.required and f.name not in node.entries:
+                reading.problem(node.at, f"{self.title} needs `{f.name}`")
+        return values
+
+    def _unknown(self, node: yaml.Mapping, index: int, key: str, reading: Reading) -> None:
+        hint = self.aliases.get(key) or reading.did_you_mean(key, self.by_name)
+        if not hint:
+            hint = "known here: " + ", ".join(self.by_name)
+        reading.problem(node.key_places[index], f"unknown key `{key[:80]}` in {self.title}", hint)
+
+    def schema(self) -> Schema:
+        properties = {}
+        for f in self.fields:
+            description = f.doc + (f" Default: {f.default}." if f.default else "")
+            properties[f.name] = {**f.type.schema(), "description": description}
+        schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        if required := [f.name for f in self.fields if f.required]:
+            schema["required"] = required
+        if self.one_of:
+            schema["oneOf"] = [{"required": [name]} for name in self.one_of]
+        if self.none_is_empty:
+            schema["type"] = ["object", "null"]
+        return schema
+
+
+@dataclass(slots=True)
+class Draft:
+    """A record that was read: the valid values, where they stand, and the templates found in them."""
+
+    node: yaml.Mapping
+    values: dict[str, Any]
+    templates: list[Used]
+
+    def has(self, key: str) -> bool:
+        """True where `key` is written, valid or not."""
+        return key in self.node.entries
+
+    def place(self, key: str) -> int:
+        """Where the value of `key` stands."""
+        return self.node.entries[key].at
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A record whose places and templates are wanted afterwards: read as a Draft."""
+
+    record: Record
+
+    @property
+    def words(self) -> str:
+        return self.record.words
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        outside = reading.templates
+        reading.templates = []
+        values = self.record.read(node, name, reading)
+        templates, reading.templates = reading.templates, outside
+        if values is INVALID:
+            return INVALID
+        return Draft(node if isinstance(node, yaml.Mapping) else yaml.Mapping({}, [], node.at), values, templates)
+
+    def schema(self) -> Schema:
+        return self.record.schema()
+
+
+TEXT = Text()
+
+
+def records_in(kind: FieldType) -> Sequence[Record]:
+    """The records that stand directly in a type: itself, an element, a choice."""
+    if isinstance(kind, Record):
+        return (kind,)
+    if isinstance(kind, Drafted):
+        return (kind.record,)
+    if isinstance(kind, ListOf):
+        return records_in(kind.item)
+    if isinstance(kind, MapOf):
+        return records_in(kind.value)
+    if isinstance(kind, Either):
+        return [r for _, choice in kind.choices for r in records_in(choice)]
+    return ()

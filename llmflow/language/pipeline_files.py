@@ -1,0 +1,65 @@
+"""Files that a pipeline names: relative to its folder, below it, regular, not too large, UTF-8.
+
+The file that is checked is the file that is read: it is opened once, without following a last
+symbolic link and without waiting for a pipe, and everything is asked of the open file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path, PureWindowsPath
+
+MAX_BYTES = 8 * 1024 * 1024
+
+
+class FileProblem(ValueError):
+    """Why a file cannot be read; `hint` is the way out."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message, self.hint = message, hint
+        super().__init__(message)
+
+
+def read_text_below(folder: Path, name: str) -> str:
+    """The text of `folder/name`, line ends as `\\n`, a byte order mark taken off. Raises FileProblem."""
+    shown = f"`{name[:200]}`"
+    data = _read_below(folder, name, shown)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{shown} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
+        raise FileProblem(message, "save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_below(folder: Path, name: str, shown: str) -> bytes:
+    outside = "paths in a pipeline stay below its folder"
+    if "\0" in name:
+        raise FileProblem("a path cannot hold a NUL character")
+    if os.path.isabs(name) or PureWindowsPath(name).drive or name.startswith("~"):
+        raise FileProblem(f"{shown} is not a relative path", outside)
+    try:
+        root = folder.resolve(strict=True)
+        path = (root / name).resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        if not os.path.normpath(folder / name).startswith(os.path.normpath(folder)) and ".." in Path(name).parts:
+            raise FileProblem(f"{shown} leads outside the folder of the pipeline", outside) from error
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "a circle of links"
+        raise FileProblem(f"{shown} cannot be read: {reason}", "the path is relative to the pipeline file") from error
+    if not path.is_relative_to(root):
+        raise FileProblem(f"{shown} leads outside the folder of the pipeline", outside)
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        raise FileProblem(f"{shown} cannot be read: {(error.strerror or 'error').lower()}") from error
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise FileProblem(f"{shown} is {kind}")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise FileProblem(f"{shown} is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    return data
