@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVarTuple, Unpack
+
+Arguments = TypeVarTuple("Arguments")
 
 
 class Clock:
@@ -33,31 +36,54 @@ class Clock:
 
 
 class _NoWaitSelector(selectors.DefaultSelector):
-    """A selector that never sleeps: the loop's time jumps by what it would have slept."""
+    """A selector that never sleeps for a timer: the loop's time jumps by what it would have slept."""
 
     def __init__(self, skip: Callable[[float], None]) -> None:
         super().__init__()
         self._skip = skip
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
+        ready = super().select(None if timeout is None else 0)
         if not ready and timeout:
             self._skip(timeout)
         return ready
 
 
+class _Instant(float):
+    """A time that knows its place among equal ones, so that a heap of timers keeps their order."""
+
+    place: int
+
+    def __lt__(self, other: float) -> bool:
+        return float.__lt__(self, other) or (self == other and self.place < getattr(other, "place", self.place))
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps from timer to timer: a run of hours ends in milliseconds.
 
-    Only for runs that wait for timers alone; real sockets and threads do not move this clock.
+    Timers of the same instant fire in the order in which they were set, as nothing else would tell
+    them apart. Only for runs that wait for timers alone; real sockets and threads do not move this
+    clock.
     """
 
     def __init__(self) -> None:
         self._virtual = 0.0
+        self._timers = 0
         super().__init__(_NoWaitSelector(self._skip))
 
     def _skip(self, seconds: float) -> None:
         self._virtual += seconds
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        instant = _Instant(when)
+        instant.place = self._timers = self._timers + 1
+        return super().call_at(instant, callback, *args, context=context)
 
     def time(self) -> float:
         return self._virtual

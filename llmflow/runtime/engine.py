@@ -108,7 +108,7 @@ class Engine:
             self._inbox = []
             decided = handle(*reports)
             if not decided:
-                return
+                break
             position = publish(decided)
             for event in decided:
                 if isinstance(event, ev.AttemptStarted):
@@ -125,9 +125,7 @@ class Engine:
                 elif isinstance(event, ev.RunFinished):
                     self._finished.set_result(event.status)
             reports = self._inbox
-        if self._held and self._launcher is None:
-            self._launcher = self._loop.create_task(self._launch_held())
-            self._launcher.add_done_callback(self._launcher_ended)
+        self._send_held()
 
     def _step(self, started: ev.AttemptStarted) -> ev.Reported:
         """Carry out a step that holds no worker."""
@@ -151,6 +149,11 @@ class Engine:
         self._calls[started.attempt] = task
         task.add_done_callback(partial(self._ended, started))
 
+    def _send_held(self) -> None:
+        if self._held and self._launcher is None:
+            self._launcher = self._loop.create_task(self._launch_held())
+            self._launcher.add_done_callback(self._launcher_ended)
+
     async def _launch_held(self) -> None:
         """Send what waits for the journal, commit by commit."""
         assert self._acknowledged is not None
@@ -163,11 +166,13 @@ class Engine:
 
     def _launcher_ended(self, launcher: asyncio.Task[None]) -> None:
         self._launcher = None
-        if launcher.cancelled() or self._finished.done():
+        error = None if launcher.cancelled() else launcher.exception()
+        if self._finished.done():
             return
-        error = launcher.exception()
         if error is not None:
             self._finished.set_exception(error)
+        else:
+            self._send_held()  # a tick may have held more between the launcher's last look and this callback
 
     def _ended(self, started: ev.AttemptStarted, call: asyncio.Task[str]) -> None:
         """The done-callback of a call: report how it really ended."""

@@ -19,6 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIG
 class StopSignals:
     """While entered, signals call `stop(reason, mode)`; `say` gets one line for the person.
 
+    A signal that this process was told to ignore stays ignored (`nohup`, a shell's background job).
     `grace`: seconds that running calls have after the first signal. `received` is the number of the
     first signal, 0 if none came; a run that was stopped exits with 128 + it.
     """
@@ -40,6 +41,8 @@ class StopSignals:
         self._installed: list[int] = []
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
+                if signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 self._loop.add_signal_handler(number, self._on_signal, number)
                 self._installed.append(number)
         return self
@@ -57,11 +60,11 @@ class StopSignals:
         self.received = self.received or number
         name = signal.Signals(number).name
         if self._count == 1:
-            self._say(f"stopping; signal again to cancel {self._running()} running calls")
             self._stop(name, "drain")
             self._deadline = self._loop.call_later(self._grace, self._stop, name, "cancel")
+            self._say(f"stopping; signal again to cancel {self._running()} running calls")
         elif self._count == 2:
-            self._say("cancelling the running calls; signal again to end at once")
             self._stop(name, "cancel")
+            self._say("cancelling the running calls; signal again to end at once")
         else:
             os._exit(128 + self.received)

@@ -95,7 +95,8 @@ class StopRequested(NamedTuple):
 class AttemptStarted(NamedTuple):
     """`pool` is -1 for a control step (a value, a condition): it holds no worker.
 
-    `number` counts the attempts of the task from 1; `worker` counts from 0 inside its pool.
+    `number` counts the attempts of the task from 1, and is 0 where only its condition is evaluated;
+    `worker` counts from 0 inside its pool.
     """
 
     at: float
@@ -109,7 +110,7 @@ class AttemptStarted(NamedTuple):
 
 
 class TimerSet(NamedTuple):
-    """Report `TimerFired(timer)` at `due`. `cause`: `retry` or `rate_limit`."""
+    """Report `TimerFired(timer)` at `due`. `cause`: `retry`, `rate_limit` or `fallback`."""
 
     at: float
     timer: int

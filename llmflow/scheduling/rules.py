@@ -31,7 +31,7 @@ def judge(rule: str, statuses: Iterable[int]) -> str:
     """`run`, `skip` or `block` for dependencies that have all settled with `statuses`.
 
     A task without dependencies runs under every rule but those that wait for a failure or for a
-    success among dependencies it does not have.
+    success among dependencies it does not have: there it is skipped.
     """
     ok = failed = skipped = 0
     for status in statuses:
@@ -41,8 +41,6 @@ def judge(rule: str, statuses: Iterable[int]) -> str:
             skipped += 1
         else:
             failed += 1
-    if not ok and not failed and not skipped:
-        return "skip" if rule in FAILURE_RULES else "run"
     if RULES[rule](ok, failed, skipped):
         return "run"
     return "block" if failed and rule not in FAILURE_RULES else "skip"

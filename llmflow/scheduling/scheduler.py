@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
+from math import isnan
 from random import Random
 from typing import Any
 
@@ -19,7 +20,7 @@ from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
 from llmflow.scheduling.rules import judge
 from llmflow.scheduling.state import BLOCKED, CANCELLED, FAILED, FIRST_SETTLED, RUNNING, SUCCEEDED, RunState
-from llmflow.scheduling.tasks import FALLBACK, RATE_LIMIT_PATIENCE, TaskSpec
+from llmflow.scheduling.tasks import FALLBACK, RATE_LIMIT_PATIENCE, SHORTEST_REJECTION, TaskSpec
 
 
 class Scheduler:
@@ -60,6 +61,8 @@ class Scheduler:
         self._failures: dict[int, int] = {}
         self._rejections: dict[int, tuple[int, float]] = {}
         """Task → (times a rate limit turned it away, seconds it waited for that)."""
+        self._cancelling = False
+        """The running attempts have been asked to end: once, a second request would break into their clean-up."""
         self._out: list[ev.Event] = []
         self._on: dict[type[Any], Callable[[Any], None]] = {
             ev.RunStarted: self._fold,
@@ -144,7 +147,7 @@ class Scheduler:
         if delay is not None:
             cause = "rate_limit" if kind is FailureKind.RATE_LIMIT else "retry"
             self._set_timer(task, at, at + delay, cause)
-        elif (again or kind in FALLBACK) and not self.stopping and self._next_candidate(task):
+        elif kind in FALLBACK and not self.stopping and self._next_candidate(task):
             self._set_timer(task, at, at, "fallback")
         else:
             self._decide(ev.TaskFailed(at, task, kind, event.detail, spec.accepts_failure))
@@ -168,7 +171,8 @@ class Scheduler:
         self._fold(event)
         if not self.stopping:
             self._stop(event.at, event.reason)
-        if event.mode == "cancel":
+        if event.mode == "cancel" and not self._cancelling:
+            self._cancelling = True
             for attempt, running in list(self.state.running.items()):
                 self._decide(ev.CancelRequested(event.at, running.task, attempt))
 
@@ -214,7 +218,7 @@ class Scheduler:
         spec = self.specs[task]
         pool = spec.pools[self._candidate.get(task, 0) if self._candidate else 0]
         if pool == CONTROL or (spec.conditional and not proceed):
-            self._start(task, at, CONTROL, 0, 0)
+            self._start(task, at, CONTROL, 0, 0, condition=pool != CONTROL)
         else:
             self._entries += 1
             heappush(self._queues[pool], (self._keys[task], self._entries, task))
@@ -237,21 +241,27 @@ class Scheduler:
             if cap and self._holding >= cap:
                 return
 
-    def _start(self, task: int, at: float, pool: int, endpoint: int, worker: int) -> None:
+    def _start(self, task: int, at: float, pool: int, endpoint: int, worker: int, *, condition: bool = False) -> None:
         self._attempts += 1
-        number = self.state.attempts[task] + 1
+        number = 0 if condition else self.state.attempts[task] + 1
         candidate = self._candidate.get(task, 0) if self._candidate else 0
         self._decide(ev.AttemptStarted(at, task, self._attempts, number, pool, endpoint, worker, candidate))
 
     def _backoff(self, event: ev.AttemptFailed, spec: TaskSpec) -> float | None:
-        """Seconds until the next try; None if there is none left with this candidate."""
-        task = event.task
+        """Seconds until the next try; None if there is none left with this candidate.
+
+        `retry_after` is someone else's word: nothing and nonsense (NaN) leave us our own backoff, and
+        a rate limit that says 0 or less gets it too, or it would be asked again without end.
+        """
+        task, told = event.task, event.retry_after
+        if told is not None and isnan(told):
+            told = None
         dice = Random(f"{self._seed}:{task}:{event.attempt}")
         if event.kind is FailureKind.RATE_LIMIT:
             times, waited = self._rejections.get(task, (0, 0.0))
-            delay = event.retry_after
-            if delay is None:
-                delay = max(spec.retry.delay(times + 1, dice), 0.05)
+            delay = max(
+                told if told is not None and told > 0 else spec.retry.delay(times + 1, dice), SHORTEST_REJECTION
+            )
             if waited + delay > RATE_LIMIT_PATIENCE:
                 return None
             self._rejections[task] = (times + 1, waited + delay)
@@ -260,8 +270,8 @@ class Scheduler:
         self._failures[task] = failures
         if failures >= spec.retry.max_attempts:
             return None
-        if event.retry_after is not None:
-            return event.retry_after if event.retry_after <= RATE_LIMIT_PATIENCE else None
+        if told is not None:
+            return max(0.0, told) if told <= RATE_LIMIT_PATIENCE else None
         return spec.retry.delay(failures, dice)
 
     def _next_candidate(self, task: int) -> bool:

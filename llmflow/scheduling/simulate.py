@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import isfinite
 
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
@@ -40,8 +41,11 @@ def simulate(
 ) -> Simulation:
     """Run the graph on virtual time: task t holds its worker for `durations[t]` seconds.
 
-    Steps that hold no worker take no time. `workers` caps the run, 0 = no cap.
+    Steps that hold no worker take no time. `workers` caps the run, 0 = no cap. Raises ValueError
+    for a duration that is negative or not finite: it would never end, or end before it began.
     """
+    if not isfinite(sum(durations)) or min(durations, default=0.0) < 0.0:
+        raise ValueError("durations must be finite and not negative")
     scheduler = Scheduler(graph, specs, pools, priorities, workers=workers)
     count = len(graph)
     starts, finishes = [0.0] * count, [0.0] * count

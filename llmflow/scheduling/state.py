@@ -95,6 +95,7 @@ class RunState:
         "stop_reason",
         "timers",
         "unsettled",
+        "waiting",
     )
 
     def __init__(self, graph: Graph) -> None:
@@ -110,8 +111,10 @@ class RunState:
         self.running: dict[int, Running] = {}
         self.timers: dict[int, int] = {}
         """Timer → the task that waits for it."""
+        self.waiting: dict[int, int] = {}
+        """The same the other way round, so that cancelling thousands of waiting tasks stays linear."""
         self.released: list[int] = []
-        """Tasks whose last dependency has settled and about which nothing is decided yet."""
+        """Tasks whose last dependency has settled, for the scheduler to take away and judge."""
         self.now = 0.0
         self.finished = ""
         self.stop_reason = ""
@@ -192,12 +195,15 @@ class RunState:
                 self.released.append(task)
 
     def _attempt_started(self, event: ev.AttemptStarted) -> None:
+        if event.attempt in self.running:
+            raise IllegalEvent(f"AttemptStarted of attempt {event.attempt}, which is running already")
         self._move(event)
         task = event.task
-        self.started_at[task] = event.at
-        if not self.attempts[task]:
-            self.first_started_at[task] = event.at
-        self.attempts[task] += 1
+        if event.number:
+            self.started_at[task] = event.at
+            if not self.attempts[task]:
+                self.first_started_at[task] = event.at
+            self.attempts[task] += 1
         self.running[event.attempt] = Running(
             task, event.pool, event.endpoint, event.worker, event.at, event.number, event.candidate
         )
@@ -219,11 +225,13 @@ class RunState:
     def _timer_set(self, event: ev.TimerSet) -> None:
         self._move(event)
         self.timers[event.timer] = event.task
+        self.waiting[event.task] = event.timer
 
     def _timer_fired(self, event: ev.TimerFired) -> None:
         task = self.timers.pop(event.timer, None)
         if task is None:
             raise IllegalEvent(f"TimerFired of timer {event.timer}, which is not set")
+        del self.waiting[task]
         self._ready(task, event.at)
 
     def _cancel_requested(self, event: ev.CancelRequested) -> None:
@@ -239,7 +247,7 @@ class RunState:
 
     def _task_settled(self, event: ev.TaskSucceeded | ev.TaskSkipped | ev.TaskBlocked | ev.TaskCancelled) -> None:
         if isinstance(event, ev.TaskCancelled) and self.status[event.task] == WAITING:
-            self.timers = {timer: task for timer, task in self.timers.items() if task != event.task}
+            del self.timers[self.waiting.pop(event.task)]
         self._move(event)
         self._settle(event.task, event.at)
 

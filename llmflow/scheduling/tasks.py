@@ -11,8 +11,16 @@ from random import Random
 from llmflow.errors import RETRYABLE, FailureKind
 from llmflow.scheduling.pools import CONTROL
 
-FALLBACK = frozenset({FailureKind.AUTH, FailureKind.QUOTA, FailureKind.NOT_FOUND, FailureKind.CONTEXT_OVERFLOW})
-"""Failures that send a task to the next model of its list at once; used-up attempts do so too."""
+FALLBACK = frozenset(
+    {FailureKind.AUTH, FailureKind.QUOTA, FailureKind.NOT_FOUND, FailureKind.CONTEXT_OVERFLOW, *RETRYABLE}
+)
+"""Failures that send a task to the next model of its list once this one will not be asked again.
+
+Not among them: what another model is no cure for, such as a refusal or an invalid answer.
+"""
+
+SHORTEST_REJECTION = 0.05
+"""Seconds waited at least after a rate limit, so that patience always runs out."""
 
 RATE_LIMIT_PATIENCE = 300.0
 """Seconds that one task waits in all for rate limits, which use up no attempt."""
@@ -35,8 +43,10 @@ class RetryPolicy:
 
     def delay(self, failures: int, dice: Random) -> float:
         """Seconds to wait after the `failures`-th failure (from 1)."""
-        exponent = min(failures - 1, 64)
-        bound = min(self.max, self.initial * self.factor**exponent)
+        try:
+            bound = min(self.max, self.initial * self.factor ** (failures - 1))
+        except OverflowError:
+            bound = self.max
         return dice.uniform(0.0, bound) if self.jitter else bound
 
 
