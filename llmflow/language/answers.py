@@ -107,8 +107,8 @@ def _near(text: str, at: int) -> str:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
-        seen: set[str] = set()
-        doubled = next(key for key, _ in pairs if key in seen or seen.add(key))
+        names = [key for key, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
         raise InvalidAnswer(f"the key `{clipped(doubled)}` stands twice in one object")
     return data
 

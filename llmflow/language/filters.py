@@ -18,11 +18,14 @@ from jinja2.runtime import Context
 from jinja2.tests import TESTS as JINJA_TESTS
 from jinja2.utils import pass_context
 
-from llmflow.language.meter import MAX_TEXT, Meter, failure
+from llmflow.language.meter import MAX_BITS, Meter, failure
 from llmflow.language.methods import joined, padded_width, replaced
 from llmflow.language.values import json_text, kind_of, shown
 
 Filter = Callable[..., Any]
+
+_JINJA: Mapping[str, Any] = JINJA_FILTERS
+_JINJA_TESTS: Mapping[str, Any] = JINJA_TESTS
 
 
 def meter_of(context: Context) -> Meter:
@@ -52,23 +55,37 @@ def listed(context: Context, value: Any) -> list[Any]:
     return list(value)
 
 
-def _counted(name: str, weigh: bool = False, wants: str = "context") -> Filter:
-    """Jinja's filter `name`, run after its input has been counted (deeply if `weigh`); iterators become lists."""
-    original = JINJA_FILTERS[name]
+def _counted(name: str) -> Filter:
+    """Jinja's filter `name`, run after its input has been counted; iterators become lists."""
+    original = _JINJA[name]
     takes = getattr(original, "jinja_pass_arg", None)
 
     @pass_context
     def run(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, Undefined):
+            str(value)  # raises with its own sentence
         meter = meter_of(context)
-        meter.weigh(value) if weigh else meter.scan(value)
-        for arg in (*args, *kwargs.values()):
-            meter.scan(arg)
-        first = _first_argument(takes, context)
-        result = original(*first, value, *args, **kwargs)
-        if hasattr(result, "__next__"):
-            result = list(result)
-        meter.scan(result)
-        return result
+        for counted in (value, *args, *kwargs.values()):
+            meter.scan(counted)
+        result = original(*_first_argument(takes, context), value, *args, **kwargs)
+        return list(result) if hasattr(result, "__next__") else result
+
+    return run
+
+
+def _textual(name: str) -> Filter:
+    """Jinja's filter `name` for a text, given the value as it reads inside text."""
+    original = _JINJA[name]
+    takes = getattr(original, "jinja_pass_arg", None)
+
+    @pass_context
+    def run(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = text_of(context, value)
+        meter = meter_of(context)
+        meter.make(len(text))
+        for counted in (*args, *kwargs.values()):
+            meter.make(len(counted)) if isinstance(counted, str) else meter.scan(counted)
+        return original(*_first_argument(takes, context), text, *args, **kwargs)
 
     return run
 
@@ -82,7 +99,7 @@ def _first_argument(takes: Any, context: Context) -> tuple[Any, ...]:
 
 def _over_elements(name: str) -> Filter:
     """Jinja's `map`, `select` and their kin: a list in, a list out."""
-    original = JINJA_FILTERS[name]
+    original = _JINJA[name]
 
     @pass_context
     def run(context: Context, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
@@ -93,7 +110,7 @@ def _over_elements(name: str) -> Filter:
 
 def _sorting(name: str) -> Filter:
     """Jinja's filters that compare elements with each other: n log n looks at them."""
-    original = JINJA_FILTERS[name]
+    original = _JINJA[name]
     takes = getattr(original, "jinja_pass_arg", None)
 
     @pass_context
@@ -129,7 +146,7 @@ def _replace(context: Context, value: Any, old: str, new: str, count: int | None
 def _join(context: Context, value: Any, d: str = "", attribute: str | int | None = None) -> str:
     elements = listed(context, value)
     if attribute is not None:
-        elements = JINJA_FILTERS["map"](context, elements, attribute=attribute)
+        elements = _JINJA["map"](context, elements, attribute=attribute)
     texts = [text_of(context, element, "an element of the list") for element in elements]
     return joined(meter_of(context), texts, text_of(context, d))
 
@@ -141,20 +158,20 @@ def _indent(context: Context, value: Any, width: int | str = 4, first: bool = Fa
     meter.make(len(text))
     unit = len(width) if isinstance(width, str) else max(0, padded_width(meter, width))
     meter.make(len(text) + (text.count("\n") + 1) * unit)
-    indented: str = JINJA_FILTERS["indent"](text, width, first, blank)
+    indented: str = _JINJA["indent"](text, width, first, blank)
     return indented
 
 
 @pass_context
 def _batch(context: Context, value: Any, linecount: int, fill_with: Any = None) -> list[Any]:
     meter_of(context).spend(max(0, linecount))
-    return list(JINJA_FILTERS["batch"](listed(context, value), linecount, fill_with))
+    return list(_JINJA["batch"](listed(context, value), linecount, fill_with))
 
 
 @pass_context
 def _slice(context: Context, value: Any, slices: int, fill_with: Any = None) -> list[Any]:
     meter_of(context).spend(max(0, slices))
-    return list(JINJA_FILTERS["slice"](listed(context, value), slices, fill_with))
+    return list(_JINJA["slice"](listed(context, value), slices, fill_with))
 
 
 @pass_context
@@ -174,8 +191,19 @@ def _reverse(context: Context, value: Any) -> Any:
 def _round(context: Context, value: Any, precision: int = 0, method: str = "common") -> float:
     if not isinstance(precision, int) or abs(precision) > 100:
         raise failure("round takes a precision between -100 and 100")
-    rounded: float = JINJA_FILTERS["round"](value, precision, method)
+    rounded: float = _JINJA["round"](value, precision, method)
     return rounded
+
+
+@pass_context
+def _int(context: Context, value: Any, default: int = 0, base: int = 10) -> int:
+    if isinstance(value, Undefined):
+        str(value)  # raises with its own sentence
+    meter_of(context).scan(value)
+    number: int = _JINJA["int"](value, default, base)
+    if isinstance(number, int) and number.bit_length() > MAX_BITS:
+        raise failure("a number in the template is too large")
+    return number
 
 
 @pass_context
@@ -187,7 +215,7 @@ def _string(context: Context, value: Any) -> str:
 def _sum(context: Context, value: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
     elements = listed(context, value)
     if attribute is not None:
-        elements = list(JINJA_FILTERS["map"](context, elements, attribute=attribute))
+        elements = list(_JINJA["map"](context, elements, attribute=attribute))
     for number in (start, *elements):
         if not isinstance(number, int | float):
             raise failure(f"sum adds numbers, not {kind_of(number)}")
@@ -213,9 +241,15 @@ def _fromjson(context: Context, value: Any) -> Any:
     text = text_of(context, value)
     meter_of(context).spend(len(text))
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_constant)
     except ValueError as error:
         raise failure(f"fromjson: the text is not JSON: {error}") from error
+    except RecursionError as error:
+        raise failure("fromjson: the text is nested too deeply") from error
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"`{word}` is not JSON")
 
 
 _DIRECTIVE = re.compile(r"%(?:%|(?:\(\w+\))?[-+ #0]*(\d*)(?:\.(\d*))?[a-zA-Z])|(%)")
@@ -240,7 +274,8 @@ def formatted(meter: Meter, text: str, values: Any) -> str:
         inner = list(shown_values)
     longest = max((len(value) if isinstance(value, str) else 400 for value in inner), default=0)
     meter.make(room + text.count("%") * longest)
-    return text % shown_values
+    done: str = text % shown_values
+    return done
 
 
 def _format_value(value: Any, meter: Meter) -> Any:
@@ -261,13 +296,9 @@ def _format(context: Context, value: Any, *args: Any, **kwargs: Any) -> str:
 
 
 FILTERS: dict[str, Filter] = {
-    **{name: JINJA_FILTERS[name] for name in ("d", "default")},
-    **{
-        name: _counted(name)
-        for name in (
-            "abs capitalize count first float int items last length lower title trim truncate upper wordcount".split()
-        )
-    },
+    **{name: _JINJA[name] for name in ("d", "default")},
+    **{name: _counted(name) for name in ("abs", "count", "first", "float", "items", "last", "length")},
+    **{name: _textual(name) for name in ("capitalize", "lower", "title", "trim", "truncate", "upper", "wordcount")},
     **{name: _over_elements(name) for name in ("map", "reject", "rejectattr", "select", "selectattr")},
     **{name: _sorting(name) for name in ("dictsort", "groupby", "max", "min", "sort", "unique")},
     "batch": _batch,
@@ -275,6 +306,7 @@ FILTERS: dict[str, Filter] = {
     "format": _format,
     "fromjson": _fromjson,
     "indent": _indent,
+    "int": _int,
     "join": _join,
     "list": _list,
     "replace": _replace,
@@ -288,7 +320,7 @@ FILTERS: dict[str, Filter] = {
 
 
 def _weighing(name: str) -> Filter:
-    original = JINJA_TESTS[name]
+    original = _JINJA_TESTS[name]
 
     @pass_context
     def run(context: Context, value: Any, *args: Any) -> bool:
@@ -301,17 +333,16 @@ def _weighing(name: str) -> Filter:
     return run
 
 
+_PLAIN_TESTS = (
+    *("boolean", "defined", "false", "float", "integer", "mapping", "none", "number", "sameas", "sequence", "string"),
+    *("true", "undefined"),
+)
+_WEIGHING_TESTS = (
+    *("!=", "<", "<=", "==", ">", ">=", "divisibleby", "eq", "equalto", "even", "ge", "greaterthan", "gt", "in"),
+    *("iterable", "le", "lessthan", "lower", "lt", "ne", "odd", "upper"),
+)
+
 TESTS: dict[str, Filter] = {
-    **{
-        name: JINJA_TESTS[name]
-        for name in (
-            "boolean defined false float integer mapping none number sameas sequence string true undefined".split()
-        )
-    },
-    **{
-        name: _weighing(name)
-        for name in (
-            "!= < <= == > >= divisibleby eq equalto even ge greaterthan gt in iterable le lessthan lower lt ne odd upper"
-        ).split()
-    },
+    **{name: _JINJA_TESTS[name] for name in _PLAIN_TESTS},
+    **{name: _weighing(name) for name in _WEIGHING_TESTS},
 }

@@ -59,6 +59,8 @@ class Meter:
             self.spend(1 + (len(value) >> 8))
         elif isinstance(value, Mapping | Sequence):
             self.spend(1 + len(value))
+        elif isinstance(value, int):
+            self.spend(1 + (value.bit_length() >> 8))
         else:
             self.spend(1)
 

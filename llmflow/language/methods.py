@@ -132,15 +132,14 @@ def _index(meter: Meter, items: Sequence[Any], wanted: Any) -> int:
     return items.index(wanted)
 
 
+_SCANNING = (
+    *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isascii", "isdecimal"),
+    *("isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "lower", "lstrip", "removeprefix"),
+    *("removesuffix", "rfind", "rindex", "rstrip", "startswith", "strip", "swapcase", "title", "upper"),
+)
+
 TEXT_METHODS: Mapping[str, Implementation] = {
-    **{
-        name: _scanning(name)
-        for name in (
-            "capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit islower "
-            "isnumeric isspace istitle isupper lower lstrip removeprefix removesuffix rfind rindex rstrip "
-            "startswith strip swapcase title upper"
-        ).split()
-    },
+    **{name: _scanning(name) for name in _SCANNING},
     **{name: _splitting(name) for name in ("partition", "rpartition", "rsplit", "split", "splitlines")},
     **{name: _padding(name) for name in ("center", "ljust", "rjust", "zfill")},
     "join": _join,

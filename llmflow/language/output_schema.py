@@ -95,7 +95,9 @@ def _list(inner: str, path: Path) -> dict[str, Any]:
 def _choices(inner: str, path: Path) -> list[str]:
     choices = [_unquoted(choice.strip()) for choice in inner.split(",")]
     if not all(choices):
-        raise SchemaProblem("an `enum` needs its choices, separated by commas", path, "for example `enum[bug, billing]`")
+        raise SchemaProblem(
+            "an `enum` needs its choices, separated by commas", path, "for example `enum[bug, billing]`"
+        )
     doubled = next((choice for n, choice in enumerate(choices) if choice in choices[:n]), None)
     if doubled is not None:
         raise SchemaProblem(f"`{doubled}` is named twice in the `enum`", path)
@@ -137,7 +139,7 @@ def check_json_schema(data: Any) -> None:
     from jsonschema.validators import Draft202012Validator, validator_for
 
     try:
-        validator_for(data, default=Draft202012Validator).check_schema(data)
+        validator_for(data, default=Draft202012Validator).check_schema(dict(data))
     except SchemaError as error:
         path: Path = tuple(error.absolute_path)
         raise SchemaProblem(f"not a valid JSON Schema: {error.message}", path) from error

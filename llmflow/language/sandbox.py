@@ -1,37 +1,58 @@
 """Compiles and runs the templates that need Jinja. Loaded only when one of them is rendered.
 
-Before Jinja compiles a tree it is rewritten so that nothing happens uncounted and nothing is reached
-unseen: every loop's items and every turn, macro and block charge the rendering's budget (`meter.py`),
-chains like `a.b.c` become one lookup of ours (keys only, errors that name the reference), `~`,
-comparisons and slices weigh their operands, and what is put into text goes through `values.shown`.
-The names of the filters that do so contain a space, which no template can write.
+What Jinja compiles is the tree that `rewriting.py` makes, so every piece of work is charged to the
+rendering's budget (`meter.py`) before it is done. Templates reach keys, a closed table of methods,
+filters and tests, and nothing else.
 
 This is the only place where a text becomes a program; what it compiles is always the author's text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Undefined, nodes
-from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.exceptions import TemplateError, UndefinedError
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.utils import Namespace, pass_context
-from jinja2.visitor import NodeTransformer
 
 from llmflow.errors import CallFailed
+from llmflow.language import rewriting
 from llmflow.language.filters import FILTERS, TESTS, formatted, listed, meter_of, text_of
 from llmflow.language.meter import MAX_BITS, MAX_TEXT, Meter, failure
 from llmflow.language.methods import Method
-from llmflow.language.syntax import OffsetEnvironment, Tree, parse, parse_condition_tree, static_path, unix_lines
-from llmflow.language.values import Missing, Path, follow, none_sentence, plain, step, written
-
-_LOOP_FIELDS = frozenset(
-    "changed cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0".split()
+from llmflow.language.rewriting import Rewriter, reference_paths
+from llmflow.language.syntax import (
+    OffsetEnvironment,
+    Tree,
+    parse,
+    parse_condition_tree,
+    single_expression,
+    static_path,
+    unix_lines,
 )
+from llmflow.language.values import Missing, Path, did_you_mean, follow, none_sentence, plain, step, written
+
+_LOOP_FIELDS = (
+    *("changed", "cycle", "depth", "depth0", "first", "index", "index0", "last", "length", "nextitem", "previtem"),
+    *("revindex", "revindex0"),
+)
+Result = TypeVar("Result")
 _RESULT = "llmflow_result"
+_AUTHORS_ERRORS = (
+    *(TemplateError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""What Jinja and Python raise for an expression that does not fit its values."""
+
+
+def _concat(pieces: Any) -> str:
+    """`"".join`, refusing a text that is too long before it is made."""
+    texts = list(pieces)
+    if sum(map(len, texts)) > MAX_TEXT:
+        raise failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
+    return "".join(texts)
 
 
 class MeteredContext(Context):
@@ -53,7 +74,9 @@ class Sandbox(OffsetEnvironment):
     """Jinja with our lookups, our table of what can be called, and our arithmetic."""
 
     intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
+    intercepted_unops = frozenset(("-",))
     context_class = MeteredContext
+    concat = staticmethod(_concat)
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +86,6 @@ class Sandbox(OffsetEnvironment):
         self.tests.clear()
         self.tests.update(TESTS)
         self.globals = {"range": _range, "dict": _dict, "namespace": Namespace}
-        self.concat = _concat
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return self.getitem(obj, attribute)
@@ -87,7 +109,21 @@ class Sandbox(OffsetEnvironment):
             return self.undefined(found.sentence)
         return self.undefined(f"there is no `{argument}` here")
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+    def call_filter(
+        self,
+        name: str,
+        value: Any,
+        args: Any = None,
+        kwargs: Any = None,
+        context: Context | None = None,
+        eval_ctx: Any = None,
+    ) -> Any:
+        """A filter named at run time (`map("upper")`): never one of those that only rewritten trees may call."""
+        if name not in FILTERS:
+            raise failure(f"there is no filter `{name}`{did_you_mean(name, FILTERS)}")
+        return super().call_filter(name, value, args, kwargs, context, eval_ctx)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         meter = meter_of(__context)
         meter.spend(1)
         if isinstance(__obj, Method):
@@ -103,9 +139,16 @@ class Sandbox(OffsetEnvironment):
         ):
             for arg in args:
                 meter.weigh(arg)
-        elif not (isinstance(__obj, Macro) or __obj in (_range, _dict, Namespace)):
+        elif __obj is Namespace:
+            meter.weigh([*args, kwargs])
+        elif not (isinstance(__obj, Macro) or __obj is _range or __obj is _dict):
             raise failure("only methods, macros, `range`, `dict` and `namespace` can be called")
         return __context.call(__obj, *args, **kwargs)
+
+    def call_unop(self, context: Context, operator: str, arg: Any) -> Any:
+        if isinstance(arg, int):
+            _check_size(operator, arg, 0)
+        return self.unop_table[operator](arg)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         meter = meter_of(context)
@@ -144,14 +187,6 @@ def _check_copies(meter: Meter, sequence: Sequence[Any], times: int) -> None:
         meter.make(size)
     else:
         meter.spend(1 + size)
-
-
-def _concat(pieces: Any) -> str:
-    """`"".join`, refusing a text that is too long before it is made."""
-    texts = list(pieces)
-    if sum(map(len, texts)) > MAX_TEXT:
-        raise failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
-    return "".join(texts)
 
 
 @pass_context
@@ -233,8 +268,8 @@ def _why_none(context: Context, exact: bool, paths: tuple[Path, ...]) -> str:
 
 
 @pass_context
-def _glued(context: Context, parts: list[Any]) -> str:
-    return _concat([text_of(context, part) for part in parts])
+def _glued(context: Context, parts: list[str]) -> str:
+    return _concat(parts)
 
 
 @pass_context
@@ -243,102 +278,15 @@ def _no_else(context: Context, value: Any) -> Any:
 
 
 _OUR_FILTERS: dict[str, Any] = {
-    "as text": _as_text,
-    "count items": _items,
-    "glue parts": _glued,
-    "look up": _reach,
-    "no else": _no_else,
-    "scan it": _scanned,
-    "spend steps": _tick,
-    "weigh it": _weighed,
+    rewriting.AS_TEXT: _as_text,
+    rewriting.ITEMS: _items,
+    rewriting.GLUE: _glued,
+    rewriting.LOOK_UP: _reach,
+    rewriting.NO_ELSE: _no_else,
+    rewriting.SCAN: _scanned,
+    rewriting.SPEND: _tick,
+    rewriting.WEIGH: _weighed,
 }
-
-
-def _filter(node: nodes.Expr, name: str, *arguments: Any) -> nodes.Filter:
-    constants = [nodes.Const(argument, lineno=node.lineno) for argument in arguments]
-    return nodes.Filter(node, name, constants, [], None, None, lineno=node.lineno)
-
-
-class Rewriter(NodeTransformer):
-    """Turns a parsed tree into one that counts its work and looks things up in our way."""
-
-    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:
-        return self._chain(node)
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
-        return self._chain(node)
-
-    def _chain(self, node: Any) -> nodes.Node:
-        root, keys = static_path(node)
-        if not keys:
-            node.node = self.visit(node.node)
-            if isinstance(node.arg, nodes.Slice):
-                node.node = _filter(node.node, "scan it")
-            node.arg = self.visit(node.arg)
-            return nodes.Getitem(node.node, node.arg, "load", lineno=node.lineno)
-        name = root.name if isinstance(root, nodes.Name) else "the value"
-        return _filter(self.visit(root), "look up", (name, *keys))
-
-    def visit_Output(self, node: nodes.Output) -> nodes.Node:
-        node.nodes = [child if isinstance(child, nodes.TemplateData) else self._text(child) for child in node.nodes]
-        return node
-
-    def _text(self, node: nodes.Expr) -> nodes.Node:
-        paths = reference_paths(node)
-        exact = isinstance(static_path(node)[0], nodes.Name)
-        return _filter(self.visit(node), "as text", exact, paths)
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
-        parts = nodes.List([self.visit(part) for part in node.nodes], lineno=node.lineno)
-        return _filter(parts, "glue parts")
-
-    def visit_Operand(self, node: nodes.Operand) -> nodes.Node:
-        node.expr = _filter(self.visit(node.expr), "weigh it")
-        return node
-
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
-        node.expr = _filter(self.visit(node.expr), "weigh it")
-        node.ops = [self.visit(operand) for operand in node.ops]
-        return node
-
-    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:
-        self.generic_visit(node)
-        if node.expr2 is None:
-            node.expr2 = _filter(nodes.Const(None, lineno=node.lineno), "no else")
-        return node
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:
-        self.generic_visit(node)
-        node.iter = _filter(node.iter, "count items")
-        return self._counting(node)
-
-    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
-        self.generic_visit(node)
-        return self._counting(node)
-
-    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
-        call = self.visit(node.call)
-        self.generic_visit(node)
-        node.call = call
-        return self._counting(node)
-
-    def _counting(self, node: Any) -> nodes.Node:
-        literal = sum(len(data.data) for part in node.body for data in _inside(part, nodes.TemplateData))
-        steps = _filter(nodes.Const(None, lineno=node.lineno), "spend steps", 1 + (literal >> 8))
-        node.body = [nodes.ExprStmt(steps, lineno=node.lineno), *node.body]
-        return node
-
-
-def _inside(node: nodes.Node, kind: Any) -> list[Any]:
-    return [node] if isinstance(node, kind) else list(node.find_all(kind))
-
-
-def reference_paths(node: nodes.Node) -> tuple[Path, ...]:
-    """The written-out chains inside an expression, in order."""
-    root, keys = static_path(node)
-    if isinstance(root, nodes.Name):
-        return ((root.name, *keys),)
-    return tuple(path for child in root.iter_child_nodes() for path in reference_paths(child))
 
 
 class Program:
@@ -353,7 +301,7 @@ class Program:
         self._paths: tuple[bool, tuple[Path, ...]] = (False, ())
         rewriter = Rewriter()
         if single:
-            node = next(n for n in tree.body[0].nodes if not isinstance(n, nodes.TemplateData))
+            node = single_expression(tree)
             self._paths = (isinstance(static_path(node)[0], nodes.Name), reference_paths(node))
             target = nodes.Name(_RESULT, "store", lineno=0)
             tree.body = [nodes.Assign(target, rewriter.visit(node), lineno=node.lineno)]
@@ -363,7 +311,7 @@ class Program:
         try:
             self._template = _SANDBOX.from_string(tree)
         except (SyntaxError, RecursionError, MemoryError) as error:
-            raise failure("the template is nested too deeply to be compiled") from error
+            raise failure("the template cannot be compiled: it is nested too deeply or indexes oddly") from error
 
     def text(self, scope: Mapping[str, Any]) -> str:
         """The rendered text. Raises CallFailed."""
@@ -371,7 +319,8 @@ class Program:
             context, value = self._run_single(scope)
             lead, tail = _white_space_around(self._source)
             exact, paths = self._paths
-            return lead + self._guarded(lambda: _as_text(context, value, exact, paths)) + tail
+            text: str = self._guarded(lambda: _as_text(context, value, exact, paths))
+            return lead + text + tail
         context = self._context(scope)
         return self._guarded(lambda: _concat(self._pieces(context)))
 
@@ -400,16 +349,33 @@ class Program:
             pieces.append(piece)
         return pieces
 
-    def _guarded(self, work: Any) -> Any:
+    def _guarded(self, work: Callable[[], Result]) -> Result:
         """What `work()` gives; what goes wrong in the author's expression becomes CallFailed."""
         try:
             return work()
         except CallFailed:
             raise
         except RecursionError as error:
-            raise failure("the template calls itself too deeply") from error
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise failure(str(error) or type(error).__name__) from error
+            raise failure("the template calls itself, or its data is nested, too deeply") from error
+        except _AUTHORS_ERRORS as error:
+            raise failure(f"{self._excerpt(error)}{str(error) or type(error).__name__}") from error
+
+    def _excerpt(self, error: Exception) -> str:
+        """The `{{ … }}` or `{% … %}` that an error came from, as the beginning of a sentence; empty if unknown."""
+        if isinstance(error, UndefinedError):
+            return ""  # its own sentence names the reference
+        at = None
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == "<template>":
+                at = self._template.get_corresponding_lineno(trace.tb_lineno)
+            trace = trace.tb_next
+        if at is None:
+            return ""
+        start = max(self._source.rfind("{{", 0, at + 1), self._source.rfind("{%", 0, at + 1), 0)
+        ends = [end for sign in ("}}", "%}") if (end := self._source.find(sign, at)) >= 0]
+        piece = " ".join(self._source[start : min(ends, default=len(self._source)) + 2].split())
+        return f"in `{piece if len(piece) <= 80 else piece[:79] + '…'}`: "
 
 
 def _white_space_around(source: str) -> tuple[str, str]:

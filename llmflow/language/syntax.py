@@ -29,6 +29,8 @@ MAX_DEPTH = 50
 MAX_LOOPS = 10
 """Loops inside loops; Python's own limit for nested blocks is 20."""
 
+MAX_TOKENS = 50_000
+
 Tree = nodes.Template
 
 _ALLOWED: tuple[type[nodes.Node], ...] = (
@@ -49,11 +51,21 @@ _REFUSED_TAGS = {
 }
 
 
+class NotThere(StrictUndefined):
+    """What a name or key that does not exist gives: every use but `is defined` and `default` is an error."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        return self._undefined_hint or f"`{self._undefined_name}` is not defined"
+
+
 class OffsetEnvironment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox with offsets for line numbers. Compiles nothing at load and folds no constants."""
 
     def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False, optimized=False, keep_trailing_newline=True)
+        super().__init__(undefined=NotThere, autoescape=False, optimized=False, keep_trailing_newline=True)
 
     def _tokenize(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
@@ -64,8 +76,10 @@ class OffsetEnvironment(ImmutableSandboxedEnvironment):
     def _with_offsets(self, source: str, state: str | None) -> Iterator[tuple[int, str, str]]:
         at = 0
         try:
-            for _, token, value in self.lexer.tokeniter(source, None, None, state):
+            for count, (_, token, value) in enumerate(self.lexer.tokeniter(source, None, None, state)):
                 at = source.index(value, at)  # what lies between is white space that a `-` has taken away
+                if count > MAX_TOKENS:
+                    raise TemplateSyntaxError("the template is too long", at)
                 yield at, token, value
                 at += len(value)
         except TemplateSyntaxError as error:
@@ -114,13 +128,18 @@ def parse_condition_tree(source: str) -> Tree:
     """The tree of a condition: one `Output` of one node. Raises TemplateProblem."""
     if not source.strip():
         raise TemplateProblem("the condition is empty", 0, "write an expression, such as `inputs.urgent`")
-    if not source.lstrip().startswith("{{"):
+    if "{{" not in source:
         return parse(source, expression=True)
     tree = parse(source)
     if not is_single(source, tree):
         raise TemplateProblem("a condition is one expression, without text around it", 0, "write it without `{{ }}`")
-    tree.body = [nodes.Output([n for n in tree.body[0].nodes if not isinstance(n, nodes.TemplateData)], lineno=0)]
-    return tree
+    return nodes.Template([nodes.Output([single_expression(tree)], lineno=0)], lineno=0)
+
+
+def single_expression(tree: Tree) -> Any:
+    """The expression of a template that `is_single`."""
+    output: Any = tree.body[0]
+    return next(node for node in output.nodes if not isinstance(node, nodes.TemplateData))
 
 
 def is_single(source: str, tree: Tree) -> bool:
@@ -140,7 +159,7 @@ def unix_lines(text: str) -> str:
     return re.sub(r"\r\n?", "\n", text) if "\r" in text else text
 
 
-def static_path(node: nodes.Node) -> tuple[nodes.Node, Path]:
+def static_path(node: Any) -> tuple[Any, Path]:
     """The node that a chain of written-out keys begins with, and those keys: `a.b["c"][0]` → `a`, (b, c, 0)."""
     keys: list[str | int] = []
     while True:
@@ -218,7 +237,7 @@ class Checker:
         else:
             self._visit(root, own, depth, loops)
 
-    def _called_method(self, node: nodes.Call, own: set[str], depth: int, loops: int) -> None:
+    def _called_method(self, node: Any, own: set[str], depth: int, loops: int) -> None:
         """`a.b.upper()` reads `a.b`: what is called is no key of the data."""
         self._no_unpacking(node)
         self._visit(node.node.node, own, depth, loops)

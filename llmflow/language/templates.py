@@ -26,7 +26,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmflow.language.meter import MAX_TEXT, Meter, failure
-from llmflow.language.methods import Method
 from llmflow.language.values import Missing, follow, kind_of, none_sentence, plain, shown, written
 
 if TYPE_CHECKING:
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Condition", "Reference", "Structure", "Template", "TemplateProblem", "parse_condition", "parse_template"]
 
-RESERVED_NAMES = frozenset(
-    ("true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "elif", "in", "is")
-    + ("recursive", "loop", "self", "super", "caller", "varargs", "kwargs", "range", "dict", "namespace")
-)
+RESERVED_NAMES = {
+    *("true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "elif", "in", "is"),
+    *("recursive", "loop", "self", "super", "caller", "varargs", "kwargs", "range", "dict", "namespace"),
+}
 """Names that mean something to Jinja itself; a reference that begins with one is left to Jinja."""
 
 _CHAIN = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
@@ -100,8 +99,8 @@ class Template:
         out = parts.copy()
         for index in range(1, len(parts), 2):
             path = parts[index]
+            value: Any = scope
             try:
-                value = scope
                 for key in path:
                     value = value[key]
             except (LookupError, TypeError):
@@ -273,8 +272,6 @@ def _plain_value(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
     kind = type(value)
     if value is None or kind is str or kind is dict or kind is list or kind is bool or kind is int or kind is float:
         return value
-    if isinstance(value, Method):
-        raise failure(f"{written(path)} is a method; write `{written(path)}()` to call it")
     return plain(value, Meter())
 
 

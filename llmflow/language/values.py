@@ -39,15 +39,15 @@ class Missing:
 
 def written(path: Path) -> str:
     """A path as an author writes it: `tasks.people.output[0]["first name"]`."""
-    text = ""
-    for part in path:
+    text = str(path[0])
+    for part in path[1:]:
         if isinstance(part, int):
             text += f"[{part}]"
         elif not part.isidentifier():
             text += f"[{json.dumps(part, ensure_ascii=False)}]"
         else:
-            text += f".{part}" if text else part
-    return text or "the value"
+            text += f".{part}"
+    return text
 
 
 def did_you_mean(word: Any, known: Any) -> str:
@@ -71,7 +71,7 @@ def kind_of(value: Any) -> str:
         (str, "text"),
         (Mapping, "a map"),
         (Sequence, "a list"),
-        (Method, "a method that was not called"),
+        (Method, "a method (`()` calls it)"),
     ):
         if isinstance(value, types):
             return word
@@ -137,7 +137,14 @@ def _container(value: Any) -> Any:
         return dict(value)
     if isinstance(value, Sequence):
         return list(value)
+    _say_what_is_missing(value)
     raise TypeError(f"{kind_of(value)} is not data")
+
+
+def _say_what_is_missing(value: Any) -> None:
+    """Jinja's undefined object raises with its own sentence when it is made a text."""
+    if hasattr(type(value), "_fail_with_undefined_error"):
+        str(value)
 
 
 def shown(value: Any, name: str, meter: Meter | None = None) -> str:
@@ -153,6 +160,7 @@ def shown(value: Any, name: str, meter: Meter | None = None) -> str:
         if size > MAX_TEXT:
             raise failure(f"{name} is too large for a text ({MAX_TEXT:,} characters)")
         return json_text(value)
+    _say_what_is_missing(value)
     raise failure(f"{name} is {kind_of(value)} and cannot stand in text")
 
 
@@ -164,7 +172,7 @@ def _number(value: int | float, name: str) -> str:
 
 
 def plain(value: Any, meter: Meter) -> Any:
-    """A copy of `value` made of str, int, float, bool, None, list and dict only. Raises CallFailed for anything else."""
+    """A copy of `value` made of str, int, float, bool, None, list and dict only. Raises CallFailed for other things."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Mapping):
@@ -173,4 +181,5 @@ def plain(value: Any, meter: Meter) -> Any:
     if isinstance(value, Sequence):
         meter.scan(value)
         return [plain(inner, meter) for inner in value]
+    _say_what_is_missing(value)
     raise failure(f"the expression gives {kind_of(value)}, which is not data")
