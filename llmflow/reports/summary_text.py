@@ -7,7 +7,7 @@ from math import isnan
 from typing import Any
 
 from llmflow.protocol import Usage
-from llmflow.quantities import plural, ratio_text, share_text, tokens_text
+from llmflow.quantities import plural, ratio_text, share_text
 from llmflow.reports.chain_text import chain_text
 from llmflow.reports.summary import PoolUse, RunSummary
 from llmflow.sanitise import clip, one_line
@@ -20,21 +20,22 @@ FAILURES, WORKERS = 5, 16
 def render_summary(summary: RunSummary) -> str:
     """Some lines without a line end behind the last; safe to print."""
     total = sum(summary.counts.values())
-    lines = [f"{plural(total, 'task')}: " + ", ".join(f"{n:,} {word}" for word, n in summary.counts.items())]
+    counts = ", ".join(f"{n:,} {word}" for word, n in summary.counts.items())
+    lines = [f"run {summary.status or 'unfinished'}: {plural(total, 'task')}, {counts}"]
     for failure in summary.failures[:FAILURES]:
         accepted = " (accepted)" if failure.accepted else ""
-        detail = clip(one_line(failure.detail), 300)
-        lines.append(_labelled("failed", f"{one_line(failure.task)}{accepted}: {failure.kind}: {detail}"))
+        reason = clip(one_line(f"{failure.kind}: {failure.detail}" if failure.detail else failure.kind), 300)
+        lines.append(_labelled("failed", f"{one_line(failure.task)}{accepted}: {reason}"))
     if len(summary.failures) > FAILURES:
         lines.append(_labelled("", f"… {plural(len(summary.failures) - FAILURES, 'more failure')}"))
     bound = f"lower bound {summary.lower_bound:.2f} s ({summary.bound_kind}), ratio {ratio_text(summary.ratio)}"
     lines.append(_labelled("makespan", f"{summary.makespan:.2f} s · {bound}"))
-    lines.append(_labelled("fifo", f"{summary.fifo_makespan:.2f} s on the same durations"))
+    lines.append(_labelled("fifo", f"{summary.fifo_makespan:.2f} s, first in, first out on the same durations"))
     if summary.critical_path:
         lines.append(_labelled("critical path", chain_text(summary.critical_path, summary.causes)))
     lines += [_labelled("workers", _pool_text(pool)) for pool in summary.pools]
     if summary.usage != Usage():
-        lines.append(_labelled("tokens", f"{tokens_text(summary.usage)} (input + output)"))
+        lines.append(_labelled("tokens", _tokens(summary.usage)))
     return "\n".join(lines)
 
 
@@ -103,6 +104,12 @@ def _pool_text(pool: PoolUse) -> str:
     each = ", ".join(f"{use.worker}: {share_text(use.utilisation)}" for use in pool.used[:WORKERS])
     more = f", … {len(pool.used) - WORKERS:,} more" if len(pool.used) > WORKERS else ""
     return f"{one_line(pool.name)} × {count}, {share_text(pool.utilisation)} busy ({each}{more})"
+
+
+def _tokens(usage: Usage) -> str:
+    about = "~" if usage.estimated else ""
+    cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
+    return f"{about}{usage.input_tokens:,} input{cached}, {about}{usage.output_tokens:,} output"
 
 
 def _pool_json(pool: PoolUse) -> dict[str, Any]:
