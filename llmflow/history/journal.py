@@ -1,0 +1,394 @@
+"""The one who writes: everything that a run leaves behind goes, in order, through its journal's writer thread.
+
+Group commit without a timer: the writer commits whatever queued while it was busy with the
+commit before. Handing something over costs the caller a queue operation; nobody waits for a disk
+except through `acknowledged`. One transaction holds whole hand-overs, so what was handed over
+before an event is committed no later than the event.
+
+Rows go to SQLite a hundred to a statement: the sqlite3 module gives up the interpreter lock at
+every step, and a writer that asks for it back at every row starves beside a busy event loop
+(measured: 705 µs a row; by the hundred 7–30).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from llmflow.errors import StoreError
+from llmflow.history import location
+from llmflow.history.connection import LogKeeper, open_for_writing, store_error
+from llmflow.history.locks import Gate
+from llmflow.history.records import AnswerRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
+from llmflow.history.schema import EVENT_FIELDS, kinds_for_writing
+from llmflow.history.store import PACKED_FROM, Store, json_text, packed
+from llmflow.protocol import clean_text
+from llmflow.scheduling.events import Event
+
+_HAND_OVERS_PER_COMMIT = 20_000
+"""Bounds one transaction, so that a writer far behind still publishes now and then."""
+
+_WIDTH = EVENT_FIELDS + 3
+_ROW = "(" + ", ".join("?" * _WIDTH) + ")"
+_INSERT_EVENTS = tuple((n, "INSERT INTO events VALUES " + ", ".join([_ROW] * n)) for n in (100, 10, 1))
+
+_BEGIN = """INSERT INTO runs (id, pipeline, path, source, started_at, policy, workers, seed, inputs, options, pools,
+    forecast, version, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')"""
+_TASK = "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ANSWER = """INSERT INTO answers (run, task, attempt, number, output, text, messages, finish_reason, model, answered_by,
+    endpoint, input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated,
+    duration, first_token, request_id, key, created_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_SERIES = ("pipeline", "task", "model", "kind", "endpoint", "template")
+_SAMPLE = """INSERT INTO samples (series, run, item, number, outcome, duration, started_at, concurrency, prompt_chars,
+    input_tokens, output_tokens, first_token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_FINISH = "UPDATE runs SET status = ?2, finished_at = ?3, makespan = ?4, summary = ?5 WHERE run = ?1"
+
+
+class _Flush:
+    """A mark in the queue: `reached` is set when everything before it is committed, or the writer has failed."""
+
+    def __init__(self, *, last: bool = False) -> None:
+        self.reached = threading.Event()
+        self.last = last
+
+
+class _Row(NamedTuple):
+    """A statement and its values behind the run's number, which comes first in every one of them."""
+
+    sql: str
+    values: list[Any]
+
+
+_HandOver = list[Event] | _Row | SampleRecord | _Flush
+
+
+class Journal:
+    """The journal of one run, from its beginning to `close`. Holds the run's lock meanwhile.
+
+    All methods are for one thread, the event loop's; none of them blocks but `flush` and `close`.
+    When the writer fails (disk full, I/O error), every waiter and every later call gets the same
+    StoreError, and nothing more is written. A position counts the events of the story from 1.
+    """
+
+    def __init__(self, store: Store, run: RunRecord) -> None:
+        """Begin a new run: its record is the first thing committed. Raises StoreError and StoreLocked."""
+        self.run_id = run.id
+        self._lock = store.lock_run(run.id)
+        self._queue: SimpleQueue[_HandOver] = SimpleQueue()
+        self._position = 0
+        self._committed = 0
+        self._failure: StoreError | None = None
+        self._closed = False
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        try:
+            self._writer = _Writer(store, run)
+            # A daemon: a program that dies without `close` must not hang on a queue nobody fills.
+            self._thread = threading.Thread(target=self._work, name=f"llmflow journal {run.id}", daemon=True)
+            self._thread.start()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    # ---- handing over -----------------------------------------------------------------------------
+
+    def write(self, events: Sequence[Event]) -> int:
+        """Queue events behind everything handed over before; returns the position of the last."""
+        if self._failure is not None:
+            raise self._failure
+        self._queue.put(list(events))
+        self._position += len(events)
+        return self._position
+
+    def tasks(self, tasks: Sequence[TaskRecord]) -> None:
+        """Queue what new task integers mean; before the events that use them."""
+        for task in tasks:
+            self._put(_Row(_TASK, _task_row(task)))
+
+    def answer(self, answer: AnswerRecord) -> None:
+        """Queue an answer; before the `AttemptSucceeded` that tells of it. Raises TypeError where it is no JSON."""
+        self._put(_Row(_ANSWER, _answer_row(answer)))
+
+    def sample(self, sample: SampleRecord) -> None:
+        """Queue a duration sample."""
+        self._put(sample)
+
+    def finish(self, outcome: RunOutcome) -> None:
+        """Queue how the run ended; behind its last event."""
+        values = [outcome.status, outcome.finished_at, outcome.makespan, json_text(outcome.summary)]
+        self._put(_Row(_FINISH, values))
+
+    def _put(self, item: _HandOver) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._queue.put(item)
+
+    # ---- waiting ----------------------------------------------------------------------------------
+
+    @property
+    def committed(self) -> int:
+        """The position up to which the story is safe."""
+        return self._committed
+
+    async def acknowledged(self, position: int) -> None:
+        """Return once everything handed over up to `position` is committed: at once if it is already.
+
+        Raises StoreError if the writer has failed before it got there.
+        """
+        if self._committed >= position:
+            return
+        if position > self._position:
+            raise ValueError(f"position {position} was never written; the last is {self._position}")
+        self._loop = asyncio.get_running_loop()
+        future = self._loop.create_future()
+        self._waiters.append((position, future))
+        # The writer looks for waiters after it has published: either it sees this one or we see its commit.
+        if self._committed >= position or self._failure is not None:
+            self._wake()
+        await future
+
+    def flush(self) -> None:
+        """Block until everything handed over is committed. Raises StoreError if the writer has failed."""
+        mark = _Flush()
+        self._put(mark)
+        while not mark.reached.wait(1.0) and self._thread.is_alive():
+            pass
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """Commit what is queued, stop the writer, free the run's lock. May be called twice.
+
+        Raises StoreError if the writer has failed, now or earlier.
+        """
+        if not self._closed:
+            self._closed = True
+            self._queue.put(_Flush(last=True))
+            self._thread.join()
+            self._lock.release()
+            if self._failure is not None:
+                raise self._failure
+            self._failure = StoreError(f"the journal of run {self.run_id} is closed")
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except StoreError:
+            if error is None:  # else the block's own error says more than the journal's
+                raise
+
+    # ---- the writer thread ------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Take everything queued, commit it, publish, until the last mark. After a failure only marks are answered."""
+        ended = False
+        try:
+            while not ended:
+                taken = self._take()
+                if self._failure is None:
+                    try:
+                        self._committed += self._writer.commit(taken)
+                    except sqlite3.Error as error:
+                        self._failure = store_error(self._writer.database, error)
+                    except StoreError as error:
+                        self._failure = error
+                    self._publish()
+                for mark in taken:
+                    if isinstance(mark, _Flush):
+                        ended = ended or mark.last
+                        mark.reached.set()
+        finally:
+            if not ended:  # a bug of ours ends the thread, and Python prints it: nobody may wait for more
+                self._failure = StoreError(f"the journal of run {self.run_id} has stopped unexpectedly")
+                self._publish()
+            self._writer.close()
+
+    def _take(self) -> list[_HandOver]:
+        """Wait for one hand-over, then take all that are queued behind it."""
+        return self._drain([self._queue.get()])
+
+    def _drain(self, taken: list[_HandOver]) -> list[_HandOver]:
+        next_one = self._queue.get_nowait
+        try:
+            while len(taken) < _HAND_OVERS_PER_COMMIT:
+                taken.append(next_one())
+        except Empty:
+            pass
+        return taken
+
+    def _publish(self) -> None:
+        if self._waiters and self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._wake)
+            except RuntimeError:
+                pass  # the loop is closed, and with it all who waited
+
+    def _wake(self) -> None:
+        """On the loop's thread: release all whose position is committed, or everybody where the writer failed."""
+        waiting, committed, failure = [], self._committed, self._failure
+        for position, future in self._waiters:
+            if future.done():
+                continue
+            if position <= committed:
+                future.set_result(None)
+            elif failure is not None:
+                future.set_exception(failure)
+            else:
+                waiting.append((position, future))
+        self._waiters = waiting
+
+
+class _Writer:
+    """The connection of a journal, and how each record becomes rows. Made by one thread, used by the writer's."""
+
+    def __init__(self, store: Store, run: RunRecord) -> None:
+        self.database = store.database
+        self._pipeline = run.pipeline
+        self._sequence = 0
+        self._series: dict[tuple[str, ...], int] = {}
+        self._gate = Gate(store.directory / location.GATE)
+        self._log = LogKeeper(store.database)
+        self._begin: RunRecord | None = run
+        self._run = 0
+        try:
+            self._connection = open_for_writing(store.database, store.durability)
+            self._kinds = kinds_for_writing(self._connection)
+        except sqlite3.Error as error:
+            self._gate.close()
+            raise store_error(store.database, error) from error
+
+    def commit(self, taken: Sequence[_HandOver]) -> int:
+        """Write all of `taken` in one transaction; returns the number of events in it.
+
+        Raises sqlite3.Error or StoreError; nothing of `taken` is in the store then.
+        """
+        events: list[Event] = []
+        others: list[_Row | SampleRecord] = []
+        for item in taken:
+            if isinstance(item, list):
+                events += item
+            elif not isinstance(item, _Flush):
+                others.append(item)
+        if not events and not others and self._begin is None:
+            return 0
+        with self._gate:
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if self._begin is not None:
+                    self._run = _insert_run(connection, self._begin)
+                for other in others:
+                    self._write(connection, other)
+                self._write_events(connection, events)
+                connection.execute("COMMIT")
+            except BaseException:
+                self._series.clear()  # some of these rows may be gone again
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._begin = None
+            self._sequence += len(events)
+            self._log.after_commit(connection)
+        return len(events)
+
+    def close(self) -> None:
+        """Copy the log back into the database where nobody is reading it, and let go of both."""
+        try:
+            with self._gate:
+                self._log.empty(self._connection)
+                self._connection.close()
+        except (sqlite3.Error, StoreError):
+            self._connection.close()  # the log stays and is read by whoever opens the store next
+        self._gate.close()
+
+    def _write_events(self, connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+        values: list[Any] = []
+        run, kinds = self._run, self._kinds
+        for seq, event in enumerate(events, self._sequence + 1):
+            kind, padding = kinds[type(event)]
+            values += (run, seq, kind)
+            values += event
+            values += padding
+        begin, end = 0, len(values)
+        for rows, sql in _INSERT_EVENTS:
+            width = rows * _WIDTH
+            while end - begin >= width:
+                _execute(connection, sql, values[begin : begin + width])
+                begin += width
+
+    def _write(self, connection: sqlite3.Connection, item: _Row | SampleRecord) -> None:
+        if isinstance(item, _Row):
+            values = [packed(v) if isinstance(v, str) and len(v) > PACKED_FROM else v for v in item.values]
+            _execute(connection, item.sql, [self._run, *values])
+        else:
+            _execute(connection, _SAMPLE, [self._series_of(connection, item), self._run, *_sample_row(item)])
+
+    def _series_of(self, connection: sqlite3.Connection, sample: SampleRecord) -> int:
+        """The number of the series that the sample belongs to; a new series is written down."""
+        series = (self._pipeline, sample.task, sample.model, sample.kind, sample.endpoint, sample.template)
+        if series not in self._series:
+            _execute(
+                connection, f"INSERT OR IGNORE INTO series ({', '.join(_SERIES)}) VALUES (?, ?, ?, ?, ?, ?)", series
+            )
+            where = " AND ".join(f"{column} = ?" for column in _SERIES)
+            found = _execute(connection, f"SELECT series FROM series WHERE {where}", series).fetchone()
+            self._series[series] = found[0]
+        return self._series[series]
+
+
+def _execute(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
+    try:
+        return connection.execute(sql, values)
+    except UnicodeEncodeError:  # a lone surrogate; seldom enough that nobody should pay for looking first
+        return connection.execute(sql, [clean_text(v) if isinstance(v, str) else v for v in values])
+
+
+def _insert_run(connection: sqlite3.Connection, run: RunRecord) -> int:
+    source = clean_text(run.source)
+    sha256 = hashlib.sha256(source.encode()).hexdigest()
+    connection.execute("INSERT OR IGNORE INTO sources VALUES (?, ?)", [sha256, packed(source)])
+    pools = [(pool.name, pool.workers, pool.endpoints) for pool in run.pools]
+    forecast = None if run.forecast is None else packed(json_text(run.forecast))
+    row: list[Any] = [run.id, run.pipeline, run.path, sha256, run.started_at, run.policy, run.workers, run.seed]
+    row += [packed(json_text(part)) for part in (run.inputs, run.options, pools)]
+    key = _execute(connection, _BEGIN, [*row, forecast, run.version]).lastrowid
+    assert key is not None
+    return key
+
+
+def _task_row(task: TaskRecord) -> list[Any]:
+    return [task.task, task.name, task.item, task.kind, task.model, json.dumps(task.dependencies)]
+
+
+def _answer_row(answer: AnswerRecord) -> list[Any]:
+    usage = answer.usage
+    row: list[Any] = [answer.task, answer.attempt, answer.number, json_text(answer.output), answer.text]
+    row += [json_text(answer.messages), answer.finish_reason, answer.model, answer.answered_by, answer.endpoint]
+    row += [usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens]
+    row += [usage.reasoning_tokens, usage.estimated, answer.duration, answer.first_token, answer.request_id]
+    return [*row, answer.key, answer.created_at]
+
+
+def _sample_row(sample: SampleRecord) -> list[Any]:
+    row: list[Any] = [
+        sample.item,
+        sample.number,
+        sample.outcome,
+        sample.duration,
+        sample.started_at,
+        sample.concurrency,
+    ]
+    return [*row, sample.prompt_chars, sample.input_tokens, sample.output_tokens, sample.first_token]

@@ -1,0 +1,126 @@
+"""Locks between processes, held on files by flock: the kernel frees them when their holder dies, however it dies.
+
+Never the database file itself: SQLite keeps POSIX locks there, and closing any other descriptor
+of that file in the process would drop them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import time
+from pathlib import Path
+from types import TracebackType
+
+from llmflow.errors import StoreError, StoreLocked
+from llmflow.history.location import WAY_OUT
+
+PATIENCE = 10.0
+"""Seconds that a writer waits for the others before it gives up."""
+
+
+class Gate:
+    """One door for everything that changes a store: held around each commit and each checkpoint, by all processes.
+
+    SQLite before 3.51.3 can lose committed pages when a checkpoint runs beside a commit that
+    resets the write-ahead log (sqlite.org/wal.html, "the WAL-reset bug"). Behind one exclusive
+    lock the two never meet. It costs nothing, as SQLite admits one writer at a time anyway, and
+    queues fairly where SQLite's own busy handler only sleeps. `with gate:` may not be nested.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = _open(path)
+
+    def __enter__(self) -> None:
+        pause, deadline = 0.0002, 0.0
+        while not _try_lock(self._file, self._path):
+            now = time.monotonic()
+            deadline = deadline or now + PATIENCE
+            if now > deadline:
+                raise StoreLocked(
+                    f"{self._path.parent}: {_holder(self._file)} has kept the store busy for {PATIENCE:g} s"
+                )
+            time.sleep(pause * random.random())
+            pause = min(2 * pause, 0.005)
+        os.pwrite(self._file, b"%-10d" % os.getpid(), 0)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file; the gate cannot be used again."""
+        os.close(self._file)
+
+
+class RunLock:
+    """This process alone works on one run, until `release` or its death. Raises StoreLocked naming the holder."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        self._path = path
+        while True:
+            self._file = _open(path)
+            if not _try_lock(self._file, path):
+                holder = _holder(self._file)
+                os.close(self._file)
+                raise StoreLocked(f"run {run_id} is being worked on by {holder}")
+            if _same_file(self._file, path):
+                break
+            os.close(self._file)  # its last holder removed the file between our opening and our locking it
+        os.pwrite(self._file, b"%-10d" % os.getpid(), 0)
+
+    def release(self) -> None:
+        """Let others at the run. May be called twice."""
+        if self._file >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = -1
+
+
+def holder_of(path: Path) -> str | None:
+    """Who holds the lock on `path` (`process 4711`), None where nobody does."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(file)
+    else:
+        return None
+    finally:
+        os.close(file)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be locked: {error.strerror}\n  hint: {WAY_OUT}") from error
+
+
+def _try_lock(file: int, path: Path) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: this file system cannot lock files: {error.strerror}\n  hint: {WAY_OUT}") from error
+    return True
+
+
+def _same_file(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(file: int) -> str:
+    pid = os.pread(file, 16, 0).strip(b" \0").decode("ascii", "replace")
+    return f"process {pid}" if pid else "another process"

@@ -1,0 +1,117 @@
+"""Reading runs back: which there were, what happened in each, and what was answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from llmflow.errors import StoreError
+from llmflow.history import schema
+from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, StoredAnswer, StoredRun, TaskRecord
+from llmflow.history.store import Store, unpacked, unpacked_json
+from llmflow.protocol import Usage
+from llmflow.scheduling.events import Event
+
+_RUN = """SELECT id, runs.pipeline, started_at, path, sources.text, policy, workers, seed, inputs, options, pools,
+    forecast, version, status, finished_at, makespan, summary FROM runs JOIN sources ON sha256 = source"""
+
+_ANSWER = """SELECT tasks.name, tasks.item, answers.task, attempt, output, created_at, number, text, messages,
+    finish_reason, answers.model, answered_by, endpoint, input_tokens, output_tokens, cached_input_tokens,
+    cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, request_id, key
+    FROM runs JOIN answers USING (run) JOIN tasks USING (run, task)"""
+
+
+def runs(store: Store, *, pipeline: str | None = None, limit: int | None = None) -> list[StoredRun]:
+    """The runs, youngest first; of one pipeline, or of all."""
+    where, parameters = ("WHERE runs.pipeline = ?", [pipeline]) if pipeline is not None else ("", [])
+    sql = f"{_RUN} {where} ORDER BY started_at DESC, run DESC LIMIT ?"
+    return [_run(store, row) for row in store.rows(sql, [*parameters, -1 if limit is None else limit])]
+
+
+def run(store: Store, run_id: str) -> StoredRun | None:
+    """One run by its id, None where there is no such run."""
+    return next((_run(store, row) for row in store.rows(f"{_RUN} WHERE id = ?", [run_id])), None)
+
+
+def story(store: Store, run_id: str) -> Iterator[Event]:
+    """The events of a run, in order, exactly as they were written. Nothing for an unknown run."""
+    rebuild = schema.kinds_for_reading([(k, n, f) for k, n, f in store.rows("SELECT kind, name, fields FROM kinds")])
+    sql = """SELECT kind, at, f1, f2, f3, f4, f5, f6, f7 FROM events
+        WHERE run = (SELECT run FROM runs WHERE id = ?) ORDER BY seq"""
+    for kind, *values in store.rows(sql, [run_id]):
+        if kind not in rebuild:
+            raise StoreError(
+                f"{store.database}: run {run_id} holds events that this llmflow does not know\n  hint: upgrade llmflow"
+            )
+        yield rebuild[kind](values)
+
+
+def tasks(store: Store, run_id: str) -> list[TaskRecord]:
+    """What the task integers of a run's story mean, in their order."""
+    sql = """SELECT task, name, item, tasks.kind, model, dependencies FROM runs JOIN tasks USING (run)
+        WHERE id = ? ORDER BY task"""
+    return [
+        TaskRecord(task, name, item, kind, model, tuple(json.loads(dependencies)))
+        for task, name, item, kind, model, dependencies in store.rows(sql, [run_id])
+    ]
+
+
+def answers(store: Store, run_id: str, *, name: str | None = None, item: str | None = None) -> Iterator[StoredAnswer]:
+    """The answers of a run, in the order in which they came; of one task, of one item, or of all."""
+    where, parameters = "id = ?", [run_id]
+    for column, value in (("tasks.name", name), ("tasks.item", item)):
+        if value is not None:
+            where += f" AND {column} = ?"
+            parameters.append(value)
+    for row in store.rows(f"{_ANSWER} WHERE {where} ORDER BY answer", parameters):
+        yield _answer(row)
+
+
+def _run(store: Store, row: tuple[Any, ...]) -> StoredRun:
+    (run_id, pipeline, started_at, path, source, policy, workers, seed, inputs, options, pools, forecast, version) = (
+        row[:13]
+    )
+    status, finished_at, makespan, summary = row[13:]
+    record = RunRecord(
+        id=run_id,
+        pipeline=pipeline,
+        started_at=started_at,
+        path=path,
+        source=unpacked(source),
+        policy=policy,
+        workers=workers,
+        seed=seed,
+        inputs=unpacked_json(inputs),
+        options=unpacked_json(options),
+        pools=tuple(PoolRecord(name, cap, tuple(endpoints)) for name, cap, endpoints in unpacked_json(pools)),
+        forecast=None if forecast is None else unpacked_json(forecast),
+        version=version,
+    )
+    if finished_at is not None:
+        return StoredRun(record, status, RunOutcome(status, finished_at, makespan, unpacked_json(summary)))
+    return StoredRun(record, status if store.holder(run_id) else "interrupted")
+
+
+def _answer(row: tuple[Any, ...]) -> StoredAnswer:
+    name, item, task, attempt, output, created_at, number, text, messages, finish_reason, model, answered_by = row[:12]
+    endpoint, entered, left, cached, written, reasoning, estimated, duration, first_token, request_id, key = row[12:]
+    answer = AnswerRecord(
+        task=task,
+        attempt=attempt,
+        output=unpacked_json(output),
+        created_at=created_at,
+        number=number,
+        text=None if text is None else unpacked(text),
+        messages=unpacked_json(messages),
+        finish_reason=finish_reason,
+        model=model,
+        answered_by=answered_by,
+        endpoint=endpoint,
+        usage=Usage(entered, left, cached, written, reasoning, bool(estimated)),
+        duration=duration,
+        first_token=first_token,
+        request_id=request_id,
+        key=key,
+    )
+    return StoredAnswer(name, item, answer)

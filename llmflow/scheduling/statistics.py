@@ -1,0 +1,135 @@
+"""Numbers about durations: mean, spread, quantiles, per task and model. Arithmetic only, no numpy.
+
+Quantiles interpolate linearly between the order statistics: the p-quantile of n sorted values
+lies at index p·(n-1) (type 7 of Hyndman & Fan 1996; numpy's and R's default). The standard
+deviation is the sample's, with n-1 below the root.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+SUCCEEDED = "succeeded"
+"""The outcome of a sample that may teach a duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`n` numbers in brief. With n = 0 everything is 0; with n = 1 both spreads are 0.
+
+    `log_mean` and `log_sd` are of the logarithms of the positive numbers among them: the
+    parameters of the log-normal that fits.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    p50: float
+    p90: float
+    minimum: float
+    maximum: float
+    log_mean: float
+    log_sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatistics:
+    """What history knows of one task on one model. Durations in seconds; tokens are means per attempt.
+
+    Only successful attempts are in `durations`; `failed` counts the others. Tokens are None
+    where no attempt had any.
+    """
+
+    task: str
+    model: str
+    durations: Summary
+    failed: int
+    input_tokens: float | None
+    output_tokens: float | None
+
+
+class Measured(Protocol):
+    """One attempt as the statistics see it; `outcome` is `succeeded` or says why not."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def duration(self) -> float: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def input_tokens(self) -> int | None: ...
+    @property
+    def output_tokens(self) -> int | None: ...
+
+
+def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean; 0 of nothing."""
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """The sample's standard deviation (n-1); 0 of fewer than two values."""
+    if len(values) < 2:
+        return 0.0
+    centre = mean(values)
+    return math.sqrt(math.fsum((v - centre) ** 2 for v in values) / (len(values) - 1))
+
+
+def quantile(ordered: Sequence[float], p: float) -> float:
+    """The p-quantile (0 ≤ p ≤ 1) of values in ascending order, interpolated linearly; 0 of nothing."""
+    if not ordered:
+        return 0.0
+    place = p * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def summary(values: Iterable[float]) -> Summary:
+    """Everything `Summary` holds, of `values` in any order. O(n log n)."""
+    ordered = sorted(values)
+    if not ordered:
+        return Summary(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    logarithms = [math.log(v) for v in ordered if v > 0]
+    return Summary(
+        n=len(ordered),
+        mean=mean(ordered),
+        sd=standard_deviation(ordered),
+        p50=quantile(ordered, 0.5),
+        p90=quantile(ordered, 0.9),
+        minimum=ordered[0],
+        maximum=ordered[-1],
+        log_mean=mean(logarithms),
+        log_sd=standard_deviation(logarithms),
+    )
+
+
+def summarise(samples: Iterable[Measured]) -> list[TaskStatistics]:
+    """One entry per task and model, in the order in which they first appear."""
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for sample in samples:
+        groups.setdefault((sample.task, sample.model), []).append(sample)
+    return [_task_statistics(task, model, group) for (task, model), group in groups.items()]
+
+
+def _task_statistics(task: str, model: str, group: Sequence[Measured]) -> TaskStatistics:
+    good = [sample for sample in group if sample.outcome == SUCCEEDED]
+    return TaskStatistics(
+        task=task,
+        model=model,
+        durations=summary(sample.duration for sample in good),
+        failed=len(group) - len(good),
+        input_tokens=_mean_of_known(sample.input_tokens for sample in good),
+        output_tokens=_mean_of_known(sample.output_tokens for sample in good),
+    )
+
+
+def _mean_of_known(values: Iterable[int | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return mean(known) if known else None
