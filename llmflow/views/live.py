@@ -1,4 +1,4 @@
-"""The live table: redraws one picture of the run in place, at most eight times a second.
+"""The live table: redraws one picture of the run in place, at most ten times a second.
 
 It draws by itself in place of rich.live, because a frame of Rich costs 17 ms of the loop's thread
 and this one 0.5. The cursor is never hidden, so no way of dying can leave a terminal without one;
@@ -19,7 +19,7 @@ from llmflow.views.plain import reason
 from llmflow.views.remaining import Remaining
 from llmflow.views.view import RunContext
 
-INTERVAL = 0.125
+INTERVAL = 0.1
 """Seconds of the wall clock between two frames."""
 
 SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
