@@ -408,9 +408,11 @@ class Record:
     one_of: tuple[str, ...] = ()
     none_is_empty: bool = False
     by_name: dict[str, Field] = field(default_factory=dict, compare=False)
+    required: list[str] = field(default_factory=list, compare=False)
 
     def __post_init__(self) -> None:
         self.by_name.update((f.name, f) for f in self.fields)
+        self.required.extend(f.name for f in self.fields if f.required)
 
     @property
     def words(self) -> str:
@@ -432,9 +434,9 @@ class Record:
             value = known_field.type.read(child, key, reading)
             if value is not INVALID:
                 values[key] = value
-        for f in self.fields:
-            if f.required and f.name not in node.entries:
-                reading.problem(node.at, f"{self.title} needs `{f.name}`")
+        for needed in self.required:
+            if needed not in node.entries:
+                reading.problem(node.at, f"{self.title} needs `{needed}`")
         return values
 
     def _unknown(self, node: yaml.Mapping, index: int, key: str, reading: Reading) -> None:
@@ -449,8 +451,8 @@ class Record:
             description = f.doc + (f" Default: {f.default}." if f.default else "")
             properties[f.name] = {**f.type.schema(), "description": description}
         schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        if required := [f.name for f in self.fields if f.required]:
-            schema["required"] = required
+        if self.required:
+            schema["required"] = list(self.required)
         if self.one_of:
             schema["oneOf"] = [{"required": [name]} for name in self.one_of]
         if self.none_is_empty:

@@ -337,7 +337,7 @@ TASK = Record(
         Field(
             "depends_on",
             ListOf(Text("the id of a task"), alone=True),
-            "Tasks that must settle first although nothing of theirs is used. What a template refers to is one already.",
+            "Tasks that must settle first although nothing of theirs is used. What a template names is one already.",
         ),
         Field("when", ConditionText(), "A condition; where it is false the task is skipped."),
         Field(

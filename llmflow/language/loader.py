@@ -22,11 +22,11 @@ from llmflow.language.input_values import value_problem
 from llmflow.language.key_like import key_places
 from llmflow.language.models import Models
 from llmflow.language.pipeline import Input, Pipeline, ProviderSpec, Scheduling, Task
-from llmflow.language.reading import Reading, Used
-from llmflow.language.references import Place, Scope
+from llmflow.language.reading import Reading
+from llmflow.language.references import Place, Scope, first_reference
 from llmflow.language.scalars import place_of
 from llmflow.language.source import Source
-from llmflow.language.source_text import decoded, file_bytes
+from llmflow.language.source_text import decoded, file_bytes, is_plain_utf8
 from llmflow.language.tasks import TaskBuilder
 from llmflow.language.yaml_reader import Node, UnreadableYaml, read_yaml
 
@@ -47,9 +47,10 @@ def load(path: str | Path, *, text: bytes | None = None) -> Pipeline:
             text = sys.stdin.buffer.read() if str(path) == STDIN else file_bytes(shown)
         source = Source(shown, decoded(shown, text))
         try:
-            root, problems = read_yaml(source)
+            root, problems = read_yaml(source, text if is_plain_utf8(text) else None)
         except UnreadableYaml as unreadable:
             raise PipelineError(_in_order(unreadable.problems, shown)) from None
+        text = None  # as large as the file; not needed from here on
         folder = Path() if str(path) == STDIN else Path(path).parent
         reading = Reading(source, folder)
         reading.problems = problems
@@ -218,7 +219,7 @@ class _Loading:
 
 
 class _Tasks:
-    """The tasks of a file on their way to Tasks: edges first, then the graph's checks, then all fields together."""
+    """The tasks of a file on their way to Tasks: each with its edges first, then the checks of the whole graph."""
 
     def __init__(
         self, reading: Reading, scope: Scope, builder: TaskBuilder, drafts: dict[str, Draft], node: Node | None
@@ -228,71 +229,80 @@ class _Tasks:
         if isinstance(node, yaml.Mapping):
             self.places = dict(zip(node.entries, node.key_places, strict=True))
         self.index = {name: i for i, name in enumerate(self.places)}
+        self.edges: dict[str, tuple[str, ...]] = dict.fromkeys(self.places, ())
+        self.conditional: set[str] = set()
+        self.rules: dict[str, str] = {}
 
     def built(self) -> dict[str, Task]:
-        data: dict[str, dict[str, Place]] = {}
-        edges: dict[str, tuple[str, ...]] = dict.fromkeys(self.places, ())
-        for name, draft in self.drafts.items():
-            self.builder.prepare(name, self.places[name], draft)
-            found = self.scope.dependencies(draft.templates, draft.values.get("with", ()))
-            if name in found:
-                self.reading.problem_in(*found.pop(name), f"task `{name}` refers to itself", "")
-            data[name] = found
-            edges[name] = self._ordered([*found, *self._written(name, draft)])
-        self._check_graph(edges, data)
         mark = self.reading.source.mark
-        build = self.builder.build
         tasks = {}
         for name, draft in self.drafts.items():
-            dependencies, used = edges[name], data[name]
-            order_only = tuple(d for d in dependencies if d not in used) if len(dependencies) > len(used) else ()
-            tasks[name] = build(name, mark(self.places[name]), draft, dependencies, order_only)
+            place = self.places[name]
+            self.builder.prepare(name, place, draft)
+            values = draft.values
+            if draft.has("when"):
+                self.conditional.add(name)
+            if draft.has("trigger_rule"):
+                self.rules[name] = values.get("trigger_rule", "all_done")
+            used = self.scope.dependencies(draft.templates, values.get("with", ()))
+            order_only: tuple[str, ...] = ()
+            if name in used:
+                self.reading.problem_in(*_found(draft, name), f"task `{name}` refers to itself")
+                used = [other for other in used if other != name]
+            if "depends_on" in values:
+                order_only = self._ordered(set(self._written(name, draft)).difference(used))
+            edges = self._ordered({*used, *order_only})
+            self.edges[name] = edges
+            tasks[name] = self.builder.build(name, mark(place), draft, edges, order_only)
+        self._check_graph()
         return tasks
 
-    def _ordered(self, names: list[str]) -> tuple[str, ...]:
-        if len(names) < 2:
-            return tuple(names)
-        return tuple(sorted(set(names), key=self.index.__getitem__))
+    def _ordered(self, names: set[str]) -> tuple[str, ...]:
+        return tuple(names) if len(names) < 2 else tuple(sorted(names, key=self.index.__getitem__))
 
     def _written(self, name: str, draft: Draft) -> list[str]:
         """What `depends_on` names, as far as there are such tasks."""
         found = []
-        if "depends_on" in draft.values:
-            node = draft.node.entries["depends_on"]
-            items = node.items if isinstance(node, yaml.Sequence) else [node]
-            for other, item in zip(draft.values["depends_on"], items, strict=True):
-                if other == name:
-                    self.reading.problem(item.at, f"task `{name}` depends on itself")
-                elif other in self.places:
-                    found.append(other)
-                else:
-                    hint = self.reading.did_you_mean(other, self.places)
-                    self.reading.problem(item.at, f"unknown task `{other[:80]}` in `depends_on`", hint)
+        node = draft.node.entries["depends_on"]
+        items = node.items if isinstance(node, yaml.Sequence) else [node]
+        for other, item in zip(draft.values["depends_on"], items, strict=True):
+            if other == name:
+                self.reading.problem(item.at, f"task `{name}` depends on itself")
+            elif other in self.places:
+                found.append(other)
+            else:
+                hint = self.reading.did_you_mean(other, self.places)
+                self.reading.problem(item.at, f"unknown task `{other[:80]}` in `depends_on`", hint)
         return found
 
-    def _check_graph(self, edges: dict[str, tuple[str, ...]], data: dict[str, dict[str, Place]]) -> None:
-        cycles, graph = cycles_of(edges)
+    def _check_graph(self) -> None:
+        index = self.index
+        downward = all(not above or index[above[-1]] < index[name] for name, above in self.edges.items())
+        if downward and not self.conditional and not self.rules:
+            return  # no edge leads up the file, so there is no cycle, and nothing can be skipped
+        cycles, graph = cycles_of(self.edges)
         for cycle in cycles:
-            at, source = self._edge_place(cycle[1], cycle[0], data)
+            at, source = self._edge_place(self.drafts[cycle[1]], cycle[0])
             hint = "one of them must do without another's output"
             self.reading.problem(at, f"tasks depend on each other in a circle: {' -> '.join(cycle)}", hint, source)
-        conditional = {name for name, draft in self.drafts.items() if draft.has("when")}
-        rules = {n: d.values.get("trigger_rule", "all_done") for n, d in self.drafts.items() if d.has("trigger_rule")}
-        for name, (skipped, other) in unruled_joins(graph, conditional, rules).items():
+        for name, (skipped, other) in unruled_joins(graph, self.conditional, self.rules).items():
             self.reading.problem(
                 self.places[name],
                 f"task `{name}` joins `{skipped}`, which can be skipped, and `{other}`: it needs a `trigger_rule`",
                 "`none_failed_min_one_success` runs it with what is there, `all_success` skips it too",
             )
 
-    def _edge_place(self, task: str, dependency: str, data: dict[str, dict[str, Place]]) -> tuple[int, Source | None]:
-        """Where `task` says that it depends on `dependency`."""
-        if dependency in data[task]:
-            used: Used
-            used, offset = data[task][dependency]
+    def _edge_place(self, draft: Draft, dependency: str) -> tuple[int, Source | None]:
+        """Where a task says that it depends on `dependency`."""
+        if found := first_reference(draft.templates, dependency):
+            used, offset = found
             return place_of(used.source, used.scalar, offset), used.source
-        node = self.drafts[task].node.entries["depends_on"]
-        for item in node.items if isinstance(node, yaml.Sequence) else [node]:
-            if isinstance(item, yaml.Scalar) and item.text == dependency:
-                return item.at, None
-        return node.at, None
+        node = draft.node.entries["depends_on"]
+        items = node.items if isinstance(node, yaml.Sequence) else [node]
+        return next(item.at for item in items if isinstance(item, yaml.Scalar) and item.text == dependency), None
+
+
+def _found(draft: Draft, name: str) -> Place:
+    found = first_reference(draft.templates, name)
+    assert found is not None
+    return found

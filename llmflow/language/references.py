@@ -17,6 +17,15 @@ Place = tuple[Used, int]
 """A template and the offset in it."""
 
 
+def first_reference(templates: Iterable[Used], task: str) -> Place | None:
+    """Where one of `templates` refers to `task` first."""
+    for used in templates:
+        for path, offset in used.template.references:
+            if path[:2] == ("tasks", task):
+                return used, offset
+    return None
+
+
 class Scope:
     """The names that a file's templates may use. `inputs` is None where the file declares none."""
 
@@ -28,19 +37,18 @@ class Scope:
         self.inferred: dict[str, Place] = {}
         """Inputs that are used without being declared, with their first use."""
 
-    def dependencies(self, templates: Iterable[Used], names: Collection[str] = ()) -> dict[str, Place]:
-        """The tasks that a task's templates refer to, each with its first place; what is wrong is reported.
+    def dependencies(self, templates: Iterable[Used], names: Collection[str] = ()) -> list[str]:
+        """The tasks that a task's templates refer to, with repetitions; what is wrong is reported.
 
         `names` are those of its `with`.
         """
-        found: dict[str, Place] = {}
+        found: list[str] = []
         tasks = self.tasks
         for used in templates:
             for reference in used.template.references:
-                path, offset = reference
+                path = reference.path
                 if path[0] == "tasks" and len(path) > 2 and path[1] in tasks and path[2] in TASK_ATTRIBUTES:
-                    if path[1] not in found:
-                        found[path[1]] = (used, offset)
+                    found.append(path[1])
                 else:
                     self._other(used, reference, names)
         return found

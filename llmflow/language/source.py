@@ -8,6 +8,7 @@ key is masked in every source line that is shown.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
 
 from llmflow.errors import Mark, Problem
@@ -34,11 +35,11 @@ class Source:
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self.text = path, text
-        self._starts: list[int] | None = None
+        self._starts: array[int] | None = None
 
-    def _line_starts(self) -> list[int]:
+    def _line_starts(self) -> array[int]:
         if self._starts is None:
-            starts = [0]
+            starts = array("Q", [0])
             if "\r" in self.text:
                 starts.extend(found.end() for found in re.finditer(r"\r\n?|\n", self.text))
             else:

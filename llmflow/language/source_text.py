@@ -45,5 +45,10 @@ def decoded(path: str, data: bytes) -> str:
         raise PipelineError([Problem(Mark(path, line, column), message, "save the file as UTF-8")]) from None
 
 
+def is_plain_utf8(data: bytes) -> bool:
+    """True where bytes that `decoded` takes are UTF-8 without a byte order mark."""
+    return not data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
 def _wrong(path: str, message: str) -> PipelineError:
     return PipelineError([Problem(Mark(path), message)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmflow.errors import FailureKind, Mark
@@ -33,7 +33,6 @@ _MODEL_ONLY = ("system", "model", "params", "timeout", "retry")
 _Z95 = 1.6448536269514722
 """The 95 % quantile of the standard normal distribution."""
 
-_DEFAULT_OUTPUT, _DEFAULT_ON_ERROR = Output(), OnError()
 _DEFAULT_TIMEOUT, _DEFAULT_RETRY = Timeout(), Retry()
 
 
@@ -163,35 +162,27 @@ class TaskBuilder:
     ) -> Task:
         """The Task; only meaningful where nothing was reported."""
         values = draft.values
-        get = values.get
-        common: dict[str, Any] = {
-            "dependencies": dependencies,
-            "order_only": order_only,
-            "names": get("with") or {},
-            "when": get("when"),
-            "trigger_rule": get("trigger_rule", "all_success"),
-            "output": output_of(values["output"]) if "output" in values else _DEFAULT_OUTPUT,
-            "on_error": on_error_of(values["on_error"]) if "on_error" in values else _DEFAULT_ON_ERROR,
-            "estimate": estimate_of(values["estimate"]) if "estimate" in values else None,
-            "priority": get("priority", 0),
-            "save": get("save"),
-            "tags": get("tags", ()),
-            "description": get("description", ""),
-        }
+        given: dict[str, Any] = {}
+        for key, value in values.items():
+            if key in _TAKEN:
+                attribute, made = _TAKEN[key]
+                given[attribute] = value if made is None else made(value)
         if "value" in values:
-            return Task(name, "value", mark, value=values["value"], **common)
+            return Task(name, "value", mark, dependencies=dependencies, order_only=order_only, **given)
         models, params = self._model_and_params(name, draft)
         return Task(
             name,
             "model",
             mark,
             messages=messages_of(values),
-            system=get("system", self.default_values.get("system")),
+            system=values["system"] if "system" in values else self.default_values.get("system"),
             models=models,
             params=params,
             timeout=self._timeout(values),
             retry=self._retry(values),
-            **common,
+            dependencies=dependencies,
+            order_only=order_only,
+            **given,
         )
 
     def _model_and_params(self, name: str, draft: Draft) -> tuple[tuple[str, ...], Structure | None]:
@@ -273,3 +264,19 @@ def estimate_of(value: Any) -> EstimateSpec:
     sigma = math.log(value["p95"] / value["p50"]) / _Z95
     mean = value["p50"] * math.exp(sigma**2 / 2)
     return EstimateSpec(mean, mean * math.sqrt(math.expm1(sigma**2)))
+
+
+_TAKEN: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
+    "value": ("value", None),
+    "with": ("names", None),
+    "when": ("when", None),
+    "trigger_rule": ("trigger_rule", None),
+    "output": ("output", output_of),
+    "on_error": ("on_error", on_error_of),
+    "estimate": ("estimate", estimate_of),
+    "priority": ("priority", None),
+    "save": ("save", None),
+    "tags": ("tags", None),
+    "description": ("description", None),
+}
+"""Fields that `defaults` cannot hold: field → (attribute of Task, what makes it from the value)."""

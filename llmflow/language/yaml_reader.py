@@ -91,13 +91,15 @@ class UnreadableYaml(Exception):
         super().__init__("\n".join(p.render() for p in problems))
 
 
-def read_yaml(source: Source) -> tuple[Node, list[Problem]]:
+def read_yaml(source: Source, encoded: bytes | None = None) -> tuple[Node, list[Problem]]:
     """The one document of `source` and the problems that reading could go on after.
+
+    `encoded` is the same text in UTF-8, where it is at hand: it saves the parser a copy.
 
     Raises UnreadableYaml at a syntax error, a second document, an empty file, nesting deeper than
     64, an alias inside its own anchor, or aliases that add more than 200,000 nodes.
     """
-    return _Builder(source).build()
+    return _Builder(source).build(source.text if encoded is None else encoded)
 
 
 class _Open:
@@ -128,9 +130,9 @@ class _Builder:
     def report(self, at: int, message: str, hint: str = "") -> None:
         self.problems.append(self.source.problem(at, message, hint))
 
-    def build(self) -> tuple[Node, list[Problem]]:
+    def build(self, text: str | bytes) -> tuple[Node, list[Problem]]:
         try:
-            root = self._run(_Parser(self.source.text))
+            root = self._run(_Parser(text))
         except YAMLError as error:
             raise UnreadableYaml([*self.problems, syntax_problem(self.source, error)]) from error
         if root is None:
