@@ -219,12 +219,12 @@ def test_frames_are_paced_by_the_wall_clock_and_the_last_one_is_always_drawn() -
     view = LiveTable(Counting(), size=lambda: (80, 24), wall=lambda: clock[0])
     run = WatchedRun(graph, view)
     for event in story:
-        clock[0] += 0.05
+        clock[0] += 0.0625
         run.tell(event)
     run.close()
     run.close()
     view.tick()
-    assert len(frames) == 1 + len(story) // 3 + 1
+    assert len(frames) == 1 + len(story) // 2 + 1
     assert "17/17 done" in frames[-1]
 
 

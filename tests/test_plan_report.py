@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
-from test_summary import graphs
+from small_graphs import graphs
 from worked_example import worked_example
 
 from llmflow.reports.gantt_text import Block, render_gantt

@@ -7,7 +7,7 @@ from math import isnan
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_summary import graphs
+from small_graphs import graphs
 from watched_run import WatchedRun, started
 
 from llmflow.scheduling import events as ev

@@ -8,8 +8,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_views import a_run_in_which_much_goes_wrong, graph_of_troubles
-from watched_run import WatchedRun, started, story_of_the_worked_example
+from small_graphs import graphs
+from watched_run import (
+    WatchedRun,
+    a_run_in_which_much_goes_wrong,
+    graph_of_troubles,
+    started,
+    story_of_the_worked_example,
+)
 
 from llmflow.protocol import Usage
 from llmflow.reports.realised_path import realised_path
@@ -181,15 +187,6 @@ def test_each_pool_is_bounded_by_its_own_workers_and_the_run_by_its_cap() -> Non
         summary = summarise(run.state, pools, run.spans, {}, workers=cap)
         assert (summary.makespan, summary.lower_bound, summary.fifo_makespan) == (bound, bound, bound)
         assert [pool.utilisation for pool in summary.pools] == [40 / bound, 40 / (2 * bound)]
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> tuple[Graph, list[float]]:
-    size = draw(st.integers(1, 14))
-    graph = Graph()
-    for task in range(size):
-        graph.add(f"t{task}", draw(st.sets(st.integers(0, task - 1), max_size=3)) if task else ())
-    return graph, [float(draw(st.integers(1, 9))) for _ in range(size)]
 
 
 @settings(max_examples=150)

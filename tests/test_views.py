@@ -8,10 +8,14 @@ import os
 import pty
 
 import pytest
-from watched_run import WatchedRun, started, story_of_the_worked_example
+from watched_run import (
+    WatchedRun,
+    a_run_in_which_much_goes_wrong,
+    graph_of_troubles,
+    started,
+    story_of_the_worked_example,
+)
 
-from llmflow.errors import FailureKind
-from llmflow.protocol import Usage
 from llmflow.quantities import seconds_text
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
@@ -20,33 +24,6 @@ from llmflow.views.choice import view_for
 from llmflow.views.json_lines import JsonLines
 from llmflow.views.live import LiveTable
 from llmflow.views.plain import PlainLines
-
-
-def a_run_in_which_much_goes_wrong(run: WatchedRun) -> None:
-    """a succeeds; b fails twice, waiting between; c is blocked by it; d is accepted; e is cancelled."""
-    run.tell(ev.AttemptStarted(0.0, 0, 1, 1, 0, 0, 0), ev.AttemptStarted(0.0, 1, 2, 1, 0, 0, 1))
-    run.context.usage[0] = Usage(1200, 34)
-    run.tell(ev.AttemptSucceeded(1.0, 0, 1), ev.TaskSucceeded(1.0, 0))
-    run.tell(
-        ev.AttemptFailed(1.5, 1, 2, FailureKind.RATE_LIMIT, "slow\x1b[2J down", 2.0),
-        ev.TimerSet(1.5, 1, 1, 3.5, "retry"),
-    )
-    run.tell(ev.TimerFired(3.5, 1), ev.AttemptStarted(3.5, 1, 3, 2, 0, 0, 0))
-    run.tell(
-        ev.AttemptFailed(4.0, 1, 3, FailureKind.SERVER, "[/nope] 500"),
-        ev.TaskFailed(4.0, 1, FailureKind.SERVER, "[/nope] 500"),
-        ev.TaskBlocked(4.0, 2, 1),
-    )
-    run.tell(ev.AttemptStarted(4.0, 3, 4, 1, 0, 0, 0))
-    run.tell(ev.AttemptFailed(5.0, 3, 4, FailureKind.EMPTY), ev.TaskFailed(5.0, 3, FailureKind.EMPTY, accepted=True))
-    run.tell(ev.AttemptStarted(5.0, 4, 5, 1, 0, 0, 2))
-    run.tell(ev.StopRequested(6.0, "Ctrl-C", "cancel"), ev.CancelRequested(6.0, 4, 5))
-    run.tell(ev.AttemptCancelled(6.25, 4, 5), ev.TaskCancelled(6.25, 4, "stopped"), ev.TaskSkipped(6.25, 5))
-    run.tell(ev.RunFinished(6.25, "failed"))
-
-
-def graph_of_troubles() -> Graph:
-    return Graph.of({"a": [], "b": [], "c": ["b"], "d": [], "e": [], "f[x\n\x1b]0;t\x07]": []})
 
 
 def test_plain_lines_tell_each_change_with_the_time_of_the_run() -> None:
