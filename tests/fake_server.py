@@ -46,7 +46,8 @@ class Reply:
 
     `mode`: empty for a proper reply, or one of `MODES`. `body` replaces the whole body; `patch` changes
     the top level of the one we make (a value of None drops the key). Of a stream, `chunks` is the number
-    of pieces and `pause` the time between them.
+    of pieces and `pause` the time between them. `together` holds the reply back until that many requests
+    have been under way at once.
     """
 
     status: int = 200
@@ -61,6 +62,7 @@ class Reply:
     chunks: int = 4
     pause: float = 0.0
     size: int = 50_000_000
+    together: int = 0
     times: int = 1 << 30
 
 
@@ -252,12 +254,16 @@ class Connection(asyncio.Protocol):
 
     def next_request(self) -> None:
         """Start on the next request if it is whole and none is being answered."""
+        if self.buffer.startswith(b"\x16"):  # a TLS handshake on a plain port: what most servers say to it
+            self.transport.write(head(400, {"connection": "close"}))
+            self.transport.close()
+            return
         end = self.buffer.find(b"\r\n\r\n")
         if self.busy or end < 0:
             return
-        head = self.buffer[:end].decode("latin-1").split("\r\n")
-        method, path, _ = head[0].split(" ", 2)
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        lines = self.buffer[:end].decode("latin-1").split("\r\n")
+        method, path, _ = lines[0].split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         length = int(headers.get("content-length", 0))
         if len(self.buffer) < end + 4 + length:
             return
@@ -277,7 +283,7 @@ class Connection(asyncio.Protocol):
 
     def answer(self, path: str, body: Any) -> None:
         loop = self.server._loop
-        if path.endswith("/models"):
+        if path == "/v1/models":
             listed = [{"id": name, "object": "model", "type": "model"} for name in self.server.models]
             self.send_json(200, {"object": "list", "data": listed}, {})
             return
@@ -287,7 +293,7 @@ class Connection(asyncio.Protocol):
             return
         reply = self.server.reply_to(path, body)
         latency = self.server.latency if reply.latency is None else reply.latency
-        if reply.mode or body.get("stream"):
+        if reply.mode or reply.together or (body.get("stream") and reply.body is None):
             self.task = loop.create_task(self.perform(protocol, reply, body, latency))
         elif latency:
             loop.call_later(latency, self.reply_plainly, protocol, reply, body)
@@ -308,6 +314,8 @@ class Connection(asyncio.Protocol):
         """Replies that take their time, stream, or go wrong."""
         if latency:
             await asyncio.sleep(latency)
+        while self.server.most_active < reply.together:  # noqa: ASYNC110 - a rare mode, not worth an event
+            await asyncio.sleep(0.005)
         mode = reply.mode
         if mode == "hang":
             await asyncio.Event().wait()

@@ -234,9 +234,8 @@ def tls_problem(error: BaseException) -> str | None:
     """What TLS objected to, None where the failure was not TLS."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLError):
+        # aiohttp's own TLS errors are ssl.SSLError too, but only the one underneath says what was wrong.
+        if isinstance(cause, ssl.SSLError) and cause.__cause__ is None:
             return getattr(cause, "verify_message", "") or cause.reason or str(cause)
-        if isinstance(cause, ssl.CertificateError):
-            return str(cause)
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__
     return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
@@ -24,6 +25,9 @@ from llmflow.providers.sse import EventDecoder, EventTooLarge, ServerEvent
 
 BYTES_PER_TOKEN = 3.6
 """Of UTF-8 text, where nobody counted: a rough mean over languages and tokenizers."""
+
+DRAIN_SECONDS = 0.1
+"""How long a stream may take to end once it has said that nothing follows."""
 
 _MOST_TOKENS = 10**12
 _LIMIT_HEADERS = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after")
@@ -123,27 +127,39 @@ async def _streamed(
     decoder = EventDecoder()
     first_token: float | None = None
     chunks = size = 0
-    async for chunk in reply.aiter_bytes():
-        for event in decoder.feed(chunk):
-            if event.data == "[DONE]":
-                answer.done = True
+    async with aclosing(reply.aiter_bytes()) as body:
+        async for chunk in body:
+            for event in decoder.feed(chunk):
+                if event.data == "[DONE]":
+                    answer.done = True
+                    break
+                came = _take(answer, event, endpoint)
+                if came:
+                    first_token = clock() - started if first_token is None else first_token
+                    chunks += 1
+                    size += came
+                    if progress is not None:
+                        progress(chunks)
+            if size > MAX_RESPONSE_BYTES:
+                raise too_large()
+            if answer.done:
+                await _drain(body)
                 break
-            came = _take(answer, event, endpoint)
-            if came:
-                first_token = clock() - started if first_token is None else first_token
-                chunks += 1
-                size += came
-                if progress is not None:
-                    progress(chunks)
-        if size > MAX_RESPONSE_BYTES:
-            raise too_large()
-        if answer.done:
-            break
     whole = answer.answer()
     if whole is None:
         text = "the stream ended before the answer did: no finish reason was given"
         raise CallFailed(FailureKind.NETWORK, text, billed=True)
     return whole, first_token
+
+
+async def _drain(body: AsyncIterator[bytes]) -> None:
+    """Read on to the end that is due after a stream's last event: then its connection can be used again."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in body:
+                pass
+    except (TimeoutError, httpx2.HTTPError):
+        pass  # the answer is whole; only the connection is lost
 
 
 def _take(answer: StreamedAnswer, event: ServerEvent, endpoint: Endpoint) -> int:

@@ -175,10 +175,9 @@ def bad_response(reason: str, body: bytes | str, endpoint: Endpoint) -> CallFail
 
 def shown(text: str, endpoint: Endpoint, limit: int = SHOWN) -> str:
     """Somebody else's text as an error may show it: one line, no control characters, no key, at most `limit`."""
-    text = text[: 8 * limit + 200]
     for secret in endpoint.secrets:
         text = text.replace(secret, "[key]")
-    text = _KEY_LIKE.sub("[key]", one_line(text))
+    text = _KEY_LIKE.sub("[key]", one_line(text[: 8 * limit]))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
