@@ -26,6 +26,10 @@ class Clock:
         self._offset = offset
         self.speed = speed
 
+    def begin(self) -> None:
+        """The run begins now: what went before (opening files, making clients) is not its time."""
+        self._origin = self._time()
+
     def now(self) -> float:
         """Run seconds."""
         return (self._time() - self._origin) * self.speed + self._offset

@@ -1,0 +1,56 @@
+"""What comes before any run or plan: the file, the words a person said about it, the graph they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from llmflow.binding.compile import Compiled, compile_pipeline
+from llmflow.binding.models import ModelChoice, config_file, default_model
+from llmflow.errors import UsageError
+from llmflow.language.loader import load
+from llmflow.language.pipeline import UNLIMITED, Pipeline
+from llmflow.scheduling.policies import DEFAULT_POLICY, POLICIES
+
+
+def load_file(file: str, choice: ModelChoice | None = None) -> Pipeline:
+    """Read and check `file`; `-` is standard input. Raises PipelineError with all problems."""
+    return load(file)
+
+
+def parse_workers(text: str | None) -> int | None:
+    """`-j` → a number, 0 for `unlimited`, None if it was not given."""
+    if text is None:
+        return None
+    if text == "unlimited":
+        return UNLIMITED
+    try:
+        workers = int(text)
+    except ValueError:
+        workers = 0
+    if workers < 1:
+        raise UsageError(f"--workers takes a number from 1 or `unlimited`, not {text!r}")
+    return workers
+
+
+def choose_policy(pipeline: Pipeline, named: str | None) -> str:
+    """The command line's policy, else the file's, else the default."""
+    name = named or pipeline.scheduling.policy or DEFAULT_POLICY
+    if name not in POLICIES:
+        near = get_close_matches(name, POLICIES, n=1)
+        raise UsageError(
+            f"no policy {name!r}", f"did you mean {near[0]}?" if near else f"policies: {', '.join(POLICIES)}"
+        )
+    return name
+
+
+def bind(pipeline: Pipeline, choice: ModelChoice, workers: str | None, *, seed: int = 0) -> Compiled:
+    """The pipeline bound to models and pools, with the fallback model looked up only if a task needs it."""
+    needs_one = choice.model is None and any(t.action == "model" and not t.models for t in pipeline)
+    fallback = default_model(config_file(os.environ)) if needs_one else None
+    return compile_pipeline(pipeline, choice=choice, fallback_model=fallback, workers=parse_workers(workers), seed=seed)
+
+
+def model_choice(words: Sequence[str]) -> ModelChoice:
+    return ModelChoice.parse(words)

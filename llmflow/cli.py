@@ -1,0 +1,216 @@
+"""The command line: parse, call a command, print one error, give the exit code. No logic.
+
+Exit codes: 0 succeeded · 1 a task failed · 2 wrong file or usage · 5 provider or key missing ·
+74 store I/O · 75 run or store locked · 128 + n ended by signal n.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="llmflow",
+    help="Run workflows of language-model calls, written in YAML, in the shortest time their graph allows.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+local_app = typer.Typer(help="The embedded model.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(local_app, name="local")
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="The pipeline, a YAML file; `-` reads standard input.")]
+Inputs = Annotated[
+    list[str],
+    typer.Option("--input", "-i", metavar="NAME=VALUE", help="An input: name=value, name=@file or name:=json."),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option("--workers", "-j", metavar="N|unlimited", help="At most N attempts at once over the whole run."),
+]
+Policy = Annotated[str | None, typer.Option("--policy", metavar="NAME", help="Which of the ready tasks goes first.")]
+Models = Annotated[
+    list[str],
+    typer.Option(
+        "--model", metavar="MODEL", help="provider/name for every task, or ALIAS=provider/name for one alias."
+    ),
+]
+StoreDir = Annotated[
+    str | None, typer.Option("--store", metavar="DIR", help="Where the history lives (default: $LLMFLOW_STORE).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
+Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the output to a file.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from llmflow import __version__
+
+        sys.stdout.write(f"llmflow {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """What every command shares."""
+
+
+@app.command()
+def run(
+    file: File,
+    inputs: Inputs = [],  # noqa: B006 - typer reads the default and never changes it
+    workers: Workers = None,
+    policy: Policy = None,
+    models: Models = [],  # noqa: B006 - as above
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after the first failure.")] = False,
+    store: StoreDir = None,
+    durability: Annotated[
+        str, typer.Option("--durability", metavar="full|normal", help="normal: a power cut may lose the last moments.")
+    ] = "full",
+    output: Output = None,
+    as_json: Json = False,
+    plain: Annotated[bool, typer.Option("--plain", help="One line per change instead of the live table.")] = False,
+    events: Annotated[
+        str | None, typer.Option("--events", metavar="FILE", help="Also write the run's story as JSON lines.")
+    ] = None,
+) -> None:
+    """Run a pipeline and print its outputs.
+
+    llmflow run hello.yaml -i text="Ada met Grace."
+    """
+    from llmflow.commands.run import RunCommand
+
+    _exit(
+        RunCommand(
+            file=file,
+            inputs=inputs,
+            workers=workers,
+            policy=policy,
+            models=models,
+            fail_fast=fail_fast,
+            store=store,
+            durability=durability,
+            output=output,
+            as_json=as_json,
+            plain=plain,
+            events=events,
+        ).run()
+    )
+
+
+@app.command()
+def plan(
+    file: File,
+    inputs: Inputs = [],  # noqa: B006 - typer reads the default and never changes it
+    workers: Workers = None,
+    policy: Policy = None,
+    models: Models = [],  # noqa: B006 - as above
+    store: StoreDir = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a run would do and how long it would take. Calls nothing, needs no key.
+
+    llmflow plan examples/worked_example.yaml -j 4
+    """
+    from llmflow.commands.plan import plan as command
+
+    _exit(
+        command(
+            file,
+            inputs=inputs,
+            workers=workers,
+            policy=policy,
+            models=models,
+            store=store,
+            output=output,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def stats(
+    pipeline: Annotated[
+        str | None, typer.Argument(metavar="[PIPELINE]", help="A pipeline's file or name; without it, all of them.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", metavar="ID", help="Only this task.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only this model.")] = None,
+    store: StoreDir = None,
+    output: Output = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A table for spreadsheets.")] = False,
+) -> None:
+    """Show what past runs taught: count, mean, spread and quantiles per task and model."""
+    from llmflow.commands.stats import stats as command
+
+    _exit(command(pipeline, task=task, model=model, store=store, output=output, as_json=as_json, as_csv=as_csv))
+
+
+@app.command()
+def validate(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Pipelines to check.")]) -> None:
+    """Check pipelines and show every mistake with its place. Calls nothing."""
+    from llmflow.commands.validate import validate as command
+
+    _exit(command(files))
+
+
+@app.command()
+def schema(output: Output = None) -> None:
+    """Print the JSON Schema of pipelines, for editors."""
+    from llmflow.commands.schema import schema as command
+
+    _exit(command(output))
+
+
+@app.command()
+def doctor(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Also check the keys and endpoints of this pipeline.")
+    ] = None,
+    store: StoreDir = None,
+    as_json: Json = False,
+) -> None:
+    """Check this machine: versions, the store, keys (never shown), endpoints."""
+    from llmflow.commands.doctor import doctor as command
+
+    _exit(command(file, store=store, as_json=as_json))
+
+
+@local_app.command("pull")
+def local_pull() -> None:
+    """Fetch the embedded model ahead of its first use."""
+    from llmflow.commands.local import pull
+
+    _exit(pull())
+
+
+def _exit(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point: every error of ours is printed once, on standard error, without a traceback."""
+    from llmflow.errors import LlmflowError
+
+    try:
+        app()
+    except LlmflowError as error:
+        from llmflow.sanitise import printable
+
+        sys.stderr.write(f"{printable(str(error))}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone. Python would complain again while it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
