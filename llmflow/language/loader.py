@@ -32,6 +32,8 @@ from llmflow.language.yaml_reader import Node, UnreadableYaml, read_yaml
 
 STDIN = "-"
 
+_NOTHING = yaml.Mapping({}, [], 0)
+
 
 def load(path: str | Path, *, text: bytes | None = None) -> Pipeline:
     """The checked pipeline of the file at `path`; of `text` where it is given.
@@ -98,7 +100,7 @@ class _Loading:
         models = self._models(values, providers)
         defaults = values.get("defaults")
         builder = TaskBuilder(reading, models, defaults)
-        scope = Scope(reading, self._names("tasks") or (), self._input_names(), values.get("env", ()))
+        scope = Scope(reading, dict.fromkeys(self._names("tasks") or ()), self._input_names(), values.get("env", ()))
         if defaults is not None:
             scope.without_tasks(defaults.templates)
         drafts: dict[str, Draft] = values.get("tasks", {})
@@ -228,6 +230,7 @@ class _Tasks:
         self.places: dict[str, int] = {}
         if isinstance(node, yaml.Mapping):
             self.places = dict(zip(node.entries, node.key_places, strict=True))
+            node.entries.clear()  # held by the drafts from here on, which let go of it one by one
         self.index = {name: i for i, name in enumerate(self.places)}
         self.edges: dict[str, tuple[str, ...]] = dict.fromkeys(self.places, ())
         self.conditional: set[str] = set()
@@ -254,6 +257,9 @@ class _Tasks:
             edges = self._ordered({*used, *order_only})
             self.edges[name] = edges
             tasks[name] = self.builder.build(name, mark(place), draft, edges, order_only)
+            if not order_only:
+                draft.node = _NOTHING  # what the graph's checks may still need are the places of references
+            draft.values = {}
         self._check_graph()
         return tasks
 

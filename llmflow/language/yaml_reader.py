@@ -9,6 +9,7 @@ anchor, so the problems of that node point to where it is written.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Any
 
 from yaml import YAMLError
@@ -202,7 +203,7 @@ class _Builder:
                 self._complex_key(top, key)
             return
         assert isinstance(key, Scalar)
-        text = key.text
+        text = intern(key.text)
         if text == MERGE and not key.style:
             if top.merges is None:
                 top.merges = []
