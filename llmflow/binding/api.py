@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.estimates import estimates
-from llmflow.binding.loading import bind, choose_policy, load_file, model_choice
+from llmflow.binding.execution import RunOptions, RunResult, execute
+from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, source_text
 from llmflow.history.location import store_dir
 from llmflow.history.store import Store
 from llmflow.language.inputs import check_inputs
@@ -53,7 +53,7 @@ async def run_async(
             store=history,
             fail_fast=fail_fast or pipeline.scheduling.fail_fast,
             seed=seed,
-            source=Path(path).read_text(encoding="utf-8", errors="replace"),
+            source=source_text(pipeline.path),
         )
         return await execute(compiled, options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from llmflow.binding.compile import Compiled, compile_pipeline
 from llmflow.binding.models import ModelChoice, config_file, default_model
@@ -54,3 +55,8 @@ def bind(pipeline: Pipeline, choice: ModelChoice, workers: str | None, *, seed: 
 
 def model_choice(words: Sequence[str]) -> ModelChoice:
     return ModelChoice.parse(words)
+
+
+def source_text(path: str) -> str:
+    """The pipeline's own text, for the history; empty where it came from standard input."""
+    return Path(path).read_text(encoding="utf-8", errors="replace") if os.path.isfile(path) else ""

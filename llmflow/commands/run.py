@@ -12,7 +12,7 @@ from pathlib import Path
 
 from llmflow.binding.estimates import estimates
 from llmflow.binding.execution import RunOptions, RunResult, execute
-from llmflow.binding.loading import bind, choose_policy, load_file, model_choice
+from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, source_text
 from llmflow.commands.console import as_json, deliver, say
 from llmflow.errors import UsageError
 from llmflow.history.location import store_dir
@@ -61,7 +61,7 @@ class RunCommand:
                 environment=os.environ,
                 store=history,
                 fail_fast=self.fail_fast or pipeline.scheduling.fail_fast,
-                source=_source(pipeline.path),
+                source=source_text(pipeline.path),
                 views=self._views(stack),
                 handle_signals=True,
             )
@@ -78,10 +78,10 @@ class RunCommand:
             from llmflow.views.json_lines import JsonLines
 
             try:
-                stream = stack.enter_context(open(self.events, "w", encoding="utf-8"))
+                stream = Path(self.events).open("w", encoding="utf-8")  # noqa: SIM115 - the stack closes it
             except OSError as error:
                 raise UsageError(f"cannot write {self.events}: {error.strerror}") from error
-            views.append(JsonLines(stream))
+            views.append(JsonLines(stack.enter_context(stream)))
         return views
 
     def _print(self, result: RunResult) -> None:
@@ -92,8 +92,3 @@ class RunCommand:
             deliver(result.outputs, self.output)
         else:
             deliver(as_json(result.outputs), self.output)
-
-
-def _source(path: str) -> str:
-    """The pipeline's text for the history; empty where it came from standard input."""
-    return Path(path).read_text(encoding="utf-8", errors="replace") if os.path.isfile(path) else ""

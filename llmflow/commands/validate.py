@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmflow.commands.console import deliver, say
 from llmflow.binding.loading import load_file
+from llmflow.commands.console import deliver, say
 from llmflow.errors import PipelineError
 from llmflow.quantities import plural
 
