@@ -83,8 +83,14 @@ MODES = {
     "stall": "stop sending in the middle of the stream, keep it open",
     "error_event": "an error in the middle of the stream",
     "junk_event": "an event in the stream that is no JSON",
-    "endless": "a stream that never ends",
+    "endless": "a stream that never ends, `text` again and again",
+    "flood": "a body that never ends",
+    "bomb": "`size` bytes in a few, by gzip",
 }
+
+
+UNSTREAMED = ("rst_body", "short", "bad_gzip", "gzip", "flood", "bomb")
+"""Modes that answer a request for a stream with a body in one piece."""
 
 
 @dataclass
@@ -326,7 +332,7 @@ class Connection(asyncio.Protocol):
             self.hang_up(reset=False)
         elif mode == "html":
             self.send(200, b"<!doctype html><title>Welcome</title><p>Please log in", {"content-type": "text/html"})
-        elif reply.status == 200 and body.get("stream") and mode not in ("rst_body", "short", "bad_gzip", "gzip"):
+        elif reply.status == 200 and body.get("stream") and mode not in UNSTREAMED:
             await self.stream(protocol, reply, body)
         else:
             await self.misbehave(protocol, reply, body)
@@ -348,6 +354,13 @@ class Connection(asyncio.Protocol):
                 self.transport.write(bytes([byte]))
                 await asyncio.sleep(reply.pause or 0.1)
             self.finished()
+        elif reply.mode == "flood":
+            self.transport.write(head(reply.status, {**headers, "transfer-encoding": "chunked"}))
+            while not self.transport.is_closing():
+                self.chunk(b"x" * 65536)
+                await asyncio.sleep(0.001 if self.transport.get_write_buffer_size() > 1 << 20 else 0)
+        elif reply.mode == "bomb":
+            self.send(reply.status, gzip.compress(b"x" * reply.size), {**headers, "content-encoding": "gzip"})
         elif reply.mode in ("gzip", "bad_gzip"):
             packed = gzip.compress(raw) if reply.mode == "gzip" else b"\x1f\x8b\x08\x00" + raw
             self.send(reply.status, packed, {**headers, "content-encoding": "gzip"})
@@ -406,6 +419,7 @@ class Connection(asyncio.Protocol):
             self.server.active -= 1
             if self.seen is not None:
                 self.seen.ended = time.monotonic()
+                self.server.changed()
             self.server._loop.call_soon(self.next_request)
 
 
@@ -547,7 +561,7 @@ def openai_events(reply: Reply, body: dict[str, Any], parts: list[str]) -> Itera
         if number == 1 and reply.mode == "junk_event":
             yield b"data: {nonsense\n\n"
     while reply.mode == "endless":
-        yield chunk({"content": "and so on "})
+        yield chunk({"content": reply.text or "and so on "})
     if reply.mode == "eof":
         return
     yield chunk({}, _OPENAI_FINISH.get(reply.finish, reply.finish))
@@ -575,7 +589,7 @@ def anthropic_events(reply: Reply, body: dict[str, Any], parts: list[str]) -> It
         if number == 1 and reply.mode == "junk_event":
             yield b"event: content_block_delta\ndata: {nonsense\n\n"
     while reply.mode == "endless":
-        yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": "and so on "})
+        yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": reply.text or "and so on "})
     if reply.mode == "eof":
         return
     yield event("content_block_stop", index=0)

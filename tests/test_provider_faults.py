@@ -201,6 +201,19 @@ def test_an_answer_that_is_too_large_is_left_unread(server, protocol, stream):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_without_end_comes_to_one(server, protocol, stream):
+    """Memory is bounded because reading is: these would never return otherwise."""
+    modes = [Reply(mode="flood"), Reply(mode="bomb", size=100_000_000)]
+    modes += [Reply(mode="endless", text="x" * 65536)] if stream else []
+    for reply in modes:
+        server.script(reply)
+        assert failure_of(config_for(server, protocol), request_for(stream=stream)).kind is K.TOO_LARGE
+    server.script(Reply(mode="flood", status=500))
+    assert failure_of(config_for(server, protocol), request_for(stream=stream)).kind is K.SERVER
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_error_that_is_too_large_is_still_judged_by_its_status(server, protocol):
     server.script(Reply(status=500, body=b"x" * 20_000_000))
     failure = failure_of(config_for(server, protocol), request_for())
@@ -376,7 +389,11 @@ def test_the_key_is_in_no_failure(server, protocol, stream):
     replies = [Reply(status=s, body=error_body(protocol, code=f"c-{KEY}", message=echo)) for s, _ in STATUSES]
     replies += [Reply(status=401, body=echo), Reply(status=500, body=echo, headers={"x-request-id": KEY})]
     replies += [Reply(body=echo), Reply(text=echo, finish="refusal"), Reply(body=json.dumps({"error": echo}))]
-    replies += [Reply(mode=mode) for mode in MODES if mode not in ("hang", "stall", "drip", "endless", "gzip", "huge")]
+    replies += [
+        Reply(mode=mode)
+        for mode in MODES
+        if mode not in ("hang", "stall", "drip", "endless", "gzip", "huge", "flood", "bomb")
+    ]
     told = []
     for reply in replies:
         server.script(reply)

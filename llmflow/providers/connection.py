@@ -38,6 +38,9 @@ MAX_BODY_BYTES = 2 * MAX_RESPONSE_BYTES
 MAX_ERROR_BYTES = 64 * 1024
 """Bytes of an error reply that are read; the rest is dropped with the connection."""
 
+CHUNK_BYTES = 16 * 1024
+"""Bytes handled at once: compression may blow each of them up a thousandfold before we count."""
+
 _SDK_HEADERS = frozenset(
     {"accept", "accept-encoding", "anthropic-version", "connection", "content-length", "content-type", "user-agent"}
 )
@@ -127,7 +130,7 @@ class _Body(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._reply.content.iter_any():
+            async for chunk in self._reply.content.iter_chunked(CHUNK_BYTES):
                 yield chunk
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
