@@ -13,7 +13,7 @@ from llmflow.reports.summary import PoolUse, RunSummary
 from llmflow.sanitise import clip, one_line
 from llmflow.scheduling.state import FIRST_SETTLED, RunState, Status
 
-FAILURES, WORKERS = 5, 16
+FAILURES, WORKERS = 5, 8
 """How many failures and how many workers of a pool are written out."""
 
 

@@ -45,7 +45,7 @@ class PlainLines:
         self._context = context
         self._pools = [one_line(pool.name) for pool in context.pools]
         tasks = plural(len(context.state.graph), "task")
-        self._write(f"{context.clock():9.2f}  run {one_line(context.run_id)} of {one_line(context.name)}: {tasks}\n")
+        self._write(f"{context.state.now:9.2f}  run {one_line(context.run_id)} of {one_line(context.name)}: {tasks}\n")
 
     def on_events(self, events: Sequence[Event]) -> None:
         names, pools = self._names, self._pools
