@@ -13,12 +13,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from llmflow.language.templates import Condition
+from llmflow.language.values import excerpt
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
-
-MAX_SHOWN = 80
-"""Characters of an answer that a reason repeats."""
 
 MAX_REASONS = 3
 
@@ -87,9 +85,10 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError as error:
-        place = f"at line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"at character {error.pos + 1}"
+        place = f"at line {error.lineno}, column {error.colno}" if "\n" in text else f"at character {error.pos + 1}"
+        near = excerpt(text[max(0, error.pos - 20) : error.pos + 20]) or "the end"
         raise InvalidAnswer(
-            f"the answer is not JSON: {error.msg[:1].lower()}{error.msg[1:]} {place}, near `{_near(text, error.pos)}`"
+            f"the answer is not JSON: {error.msg[:1].lower()}{error.msg[1:]} {place}, near: {near}"
         ) from error
     except InvalidAnswer:
         raise
@@ -99,17 +98,12 @@ def _json(text: str) -> Any:
         raise InvalidAnswer("the answer is nested too deeply") from error
 
 
-def _near(text: str, at: int) -> str:
-    piece = text[max(0, at - 20) : at + 20]
-    return " ".join(piece.split()) or "the end"
-
-
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
         names = [key for key, _ in pairs]
         doubled = next(name for name in names if names.count(name) > 1)
-        raise InvalidAnswer(f"the key `{clipped(doubled)}` stands twice in one object")
+        raise InvalidAnswer(f"the key `{excerpt(doubled)}` stands twice in one object")
     return data
 
 
@@ -120,7 +114,7 @@ def _no_constant(word: str) -> Any:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise InvalidAnswer(f"the number `{clipped(digits)}` is too large")
+        raise InvalidAnswer(f"the number `{excerpt(digits)}` is too large")
     return number
 
 
@@ -135,7 +129,7 @@ def _validator(schema_text: str) -> Validator:
 
 def _reason(path: str, error: Any) -> str:
     where = f"`{path}`" if path else "the answer"
-    value = clipped(json.dumps(error.instance, ensure_ascii=False))
+    value = excerpt(json.dumps(error.instance, ensure_ascii=False))
     wanted = error.validator_value
     match error.validator:
         case "type":
@@ -149,9 +143,9 @@ def _reason(path: str, error: Any) -> str:
         case "additionalProperties" if wanted is False:
             known = error.schema.get("properties", {})
             extra = [name for name in error.instance if name not in known]
-            return f"{where} has unknown {', '.join(f'`{clipped(name)}`' for name in extra[:5])}"
+            return f"{where} has unknown {', '.join(f'`{excerpt(name)}`' for name in extra[:5])}"
         case _:
-            return f"{where}: {clipped(error.message)}"
+            return f"{where}: {excerpt(error.message)}"
 
 
 _ARTICLES = {
@@ -163,8 +157,3 @@ _ARTICLES = {
     "object": "an object",
     "null": "null",
 }
-
-
-def clipped(text: str) -> str:
-    """`text` cut to `MAX_SHOWN` characters."""
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"

@@ -20,7 +20,7 @@ from jinja2.utils import pass_context
 
 from llmflow.language.meter import MAX_BITS, Meter, failure
 from llmflow.language.methods import joined, padded_width, replaced
-from llmflow.language.values import json_text, kind_of, shown
+from llmflow.language.values import excerpt, json_text, kind_of, shown
 
 Filter = Callable[..., Any]
 
@@ -261,7 +261,9 @@ def formatted(meter: Meter, text: str, values: Any) -> str:
     room = len(text)
     for found in _DIRECTIVE.finditer(text):
         if found[3]:
-            raise failure(f"the format `{text[:40]}` has a `%` that is no directive; write `%%` for a percent sign")
+            raise failure(
+                f"the format `{excerpt(text, 40)}` has a `%` that is no directive; write `%%` for a percent sign"
+            )
         digits = [part for part in (found[1], found[2]) if part]
         if any(len(part) > 4 for part in digits):
             raise failure("a format may not be wider than 9,999 characters")
@@ -338,8 +340,8 @@ _PLAIN_TESTS = (
     *("true", "undefined"),
 )
 _WEIGHING_TESTS = (
-    *("!=", "<", "<=", "==", ">", ">=", "divisibleby", "eq", "equalto", "even", "ge", "greaterthan", "gt", "in"),
-    *("iterable", "le", "lessthan", "lower", "lt", "ne", "odd", "upper"),
+    *("!=", "<", "<=", "==", ">", ">=", "divisibleby", "eq", "even", "ge", "gt", "in"),
+    *("iterable", "le", "lower", "lt", "ne", "odd", "upper"),
 )
 
 TESTS: dict[str, Filter] = {

@@ -13,8 +13,8 @@ from typing import Any
 
 from llmflow.errors import CallFailed, FailureKind
 
-MAX_STEPS = 2_000_000
-"""Steps of one rendering; about two seconds of a loop that does nothing."""
+MAX_STEPS = 1_000_000
+"""Steps of one rendering; about half a second of loops and lookups."""
 
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one text, the rendered one included."""
@@ -29,6 +29,11 @@ MAX_BITS = 4096
 def failure(sentence: str) -> CallFailed:
     """The error for a template that cannot be rendered; trying again would not help."""
     return CallFailed(FailureKind.TEMPLATE, sentence, retryable=False)
+
+
+def too_long() -> CallFailed:
+    """The error for one text of more than `MAX_TEXT` characters."""
+    return failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
 
 
 class Meter:
@@ -48,10 +53,12 @@ class Meter:
 
     def make(self, characters: int) -> None:
         """Count a text of `characters` that is about to be made."""
-        self._steps -= 1 + (characters >> 8)
+        if characters > MAX_TEXT:
+            raise too_long()
+        self.spend(1 + (characters >> 8))
         self._made -= characters
-        if characters > MAX_TEXT or self._made < 0 or self._steps < 0:
-            raise failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
+        if self._made < 0:
+            raise failure(f"the template handles too much text (more than {MAX_MADE:,} characters in all)")
 
     def scan(self, value: Any) -> None:
         """Count one look at each direct element of `value` (at each 256 characters of a text)."""

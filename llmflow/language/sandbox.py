@@ -21,7 +21,7 @@ from jinja2.utils import Namespace, pass_context
 from llmflow.errors import CallFailed
 from llmflow.language import rewriting
 from llmflow.language.filters import FILTERS, TESTS, formatted, listed, meter_of, text_of
-from llmflow.language.meter import MAX_BITS, MAX_TEXT, Meter, failure
+from llmflow.language.meter import MAX_BITS, MAX_TEXT, Meter, failure, too_long
 from llmflow.language.methods import Method
 from llmflow.language.rewriting import Rewriter, reference_paths
 from llmflow.language.syntax import (
@@ -33,7 +33,7 @@ from llmflow.language.syntax import (
     static_path,
     unix_lines,
 )
-from llmflow.language.values import Missing, Path, did_you_mean, follow, none_sentence, plain, step, written
+from llmflow.language.values import Missing, Path, did_you_mean, excerpt, follow, none_sentence, plain, step, written
 
 _LOOP_FIELDS = (
     *("changed", "cycle", "depth", "depth0", "first", "index", "index0", "last", "length", "nextitem", "previtem"),
@@ -51,7 +51,7 @@ def _concat(pieces: Any) -> str:
     """`"".join`, refusing a text that is too long before it is made."""
     texts = list(pieces)
     if sum(map(len, texts)) > MAX_TEXT:
-        raise failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
+        raise too_long()
     return "".join(texts)
 
 
@@ -345,7 +345,7 @@ class Program:
         for piece in self._template.root_render_func(context):
             size += len(piece)
             if size > MAX_TEXT:
-                raise failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
+                raise too_long()
             pieces.append(piece)
         return pieces
 
@@ -358,9 +358,9 @@ class Program:
         except RecursionError as error:
             raise failure("the template calls itself, or its data is nested, too deeply") from error
         except _AUTHORS_ERRORS as error:
-            raise failure(f"{self._excerpt(error)}{str(error) or type(error).__name__}") from error
+            raise failure(f"{self._place(error)}{excerpt(str(error), 200) or type(error).__name__}") from error
 
-    def _excerpt(self, error: Exception) -> str:
+    def _place(self, error: Exception) -> str:
         """The `{{ … }}` or `{% … %}` that an error came from, as the beginning of a sentence; empty if unknown."""
         if isinstance(error, UndefinedError):
             return ""  # its own sentence names the reference
@@ -374,8 +374,7 @@ class Program:
             return ""
         start = max(self._source.rfind("{{", 0, at + 1), self._source.rfind("{%", 0, at + 1), 0)
         ends = [end for sign in ("}}", "%}") if (end := self._source.find(sign, at)) >= 0]
-        piece = " ".join(self._source[start : min(ends, default=len(self._source)) + 2].split())
-        return f"in `{piece if len(piece) <= 80 else piece[:79] + '…'}`: "
+        return f"in `{excerpt(self._source[start : min(ends, default=len(self._source)) + 2])}`: "
 
 
 def _white_space_around(source: str) -> tuple[str, str]:

@@ -196,7 +196,10 @@ class Checker:
     def _visit(self, node: nodes.Node, own: set[str], depth: int, loops: int) -> None:
         if not isinstance(node, _ALLOWED):
             tag = next((word for kind, word in _REFUSED_TAGS.items() if isinstance(node, kind)), type(node).__name__)
-            raise TemplateProblem(f"`{{% {tag} %}}` cannot be used in a template", node.lineno)
+            at = next(
+                place for place in (node.lineno, *(c.lineno for c in node.iter_child_nodes()), 0) if place is not None
+            )
+            raise TemplateProblem(f"`{{% {tag} %}}` cannot be used in a template", at)
         if depth > MAX_DEPTH or loops > MAX_LOOPS:
             raise TemplateProblem("the template is nested too deeply", node.lineno)
         if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
@@ -350,6 +353,8 @@ def _syntax_problem(error: TemplateSyntaxError, source: str) -> TemplateProblem:
     unexpected = re.fullmatch(r"unexpected char '(.+)' at (\d+)", message)
     if unexpected:
         message, hint = f"unexpected `{unexpected[1]}`", _FOREIGN_SIGNS.get(unexpected[1], "")
+    elif source.startswith("=", error.lineno):
+        hint = "write `==`"
     elif "||" in source:
         hint = "write `or`"
     elif message.startswith(("unexpected end of template", "Unexpected end of template")) and "{{" in source:

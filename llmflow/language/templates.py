@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmflow.language.meter import MAX_TEXT, Meter, failure
-from llmflow.language.values import Missing, follow, kind_of, none_sentence, plain, shown, written
+from llmflow.language.meter import MAX_TEXT, Meter, failure, too_long
+from llmflow.language.values import Missing, excerpt, follow, kind_of, none_sentence, plain, shown, written
 
 if TYPE_CHECKING:
     from llmflow.language.sandbox import Program
@@ -108,7 +108,7 @@ class Template:
             out[index] = value if type(value) is str else _shown(value, path, scope)
         text = "".join(out)
         if len(text) > MAX_TEXT:
-            raise failure(f"the template makes too much text (one text may have {MAX_TEXT:,} characters)")
+            raise too_long()
         return text
 
     def value(self, scope: Mapping[str, Any]) -> Any:
@@ -170,7 +170,7 @@ class Condition:
                 self._program = compile_condition(self.source)
             value = self._program.value(scope)
         if not isinstance(value, bool):
-            what = f'the text "{value[:40]}"' if isinstance(value, str) else kind_of(value)
+            what = f'the text "{excerpt(value, 40)}"' if isinstance(value, str) else kind_of(value)
             raise failure(f"the condition `{self.source.strip()}` must give true or false, not {what}")
         return value
 

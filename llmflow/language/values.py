@@ -60,6 +60,13 @@ def did_you_mean(word: Any, known: Any) -> str:
     return f" (did you mean `{near[0]}`?)" if near else ""
 
 
+def excerpt(text: str, limit: int = 80) -> str:
+    """The beginning of a text on one line, at most `limit` characters, unprintable ones as U+FFFD: fit for an error."""
+    line = " ".join(text[: 4 * limit].split())
+    line = line if len(line) <= limit and len(text) <= 4 * limit else line[: limit - 1] + "…"
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
+
+
 def kind_of(value: Any) -> str:
     """What a value is, in the words of the language: `a list`, `text`, `none`."""
     if value is None:
