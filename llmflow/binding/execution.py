@@ -201,7 +201,7 @@ class _Run:
             clock=self.clock.now,
             pools=[PoolInfo(pool.name, pool.size) for pool in compiled.pools],
             pool_of=compiled.pool_of,
-            expected=means,
+            expected=means if any(e.source != "default" for e in self.options.estimates) else (),
             models=[candidates[0] if candidates else "" for candidates in compiled.models],
             usage=self.values.usage,
             speed=compiled.speed,

@@ -11,6 +11,7 @@ may end without moving the makespan on unlimited workers.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,15 +24,24 @@ class CycleError(ValueError):
         super().__init__(" -> ".join(cycle))
 
 
-class Graph:
-    """Dependencies both ways. Lists indexed by task id; treat them as read-only from outside."""
+_NOBODY: list[int] = []
+"""The dependents of every task that has none yet: 100,000 items share one empty list."""
 
-    __slots__ = ("dependencies", "dependents", "names")
+
+class Graph:
+    """Dependencies both ways. Lists indexed by task id; treat them as read-only from outside.
+
+    `stages[t]` says what task t is one of: itself for a task that is written in the file, the
+    `foreach` for its items. Specs and priorities are per stage, so growth costs them nothing.
+    """
+
+    __slots__ = ("dependencies", "dependents", "names", "stages")
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.dependencies: list[tuple[int, ...]] = []
         self.dependents: list[list[int]] = []
+        self.stages: array[int] = array("i")
 
     @classmethod
     def of(cls, edges: Mapping[str, Iterable[str]]) -> Graph:
@@ -44,6 +54,7 @@ class Graph:
         graph.names = list(edges)
         graph.dependencies = [tuple(dict.fromkeys(index[d] for d in ds)) for ds in edges.values()]
         graph.dependents = [[] for _ in graph.names]
+        graph.stages = array("i", range(len(graph.names)))
         for task, deps in enumerate(graph.dependencies):
             for d in deps:
                 graph.dependents[d].append(task)
@@ -53,17 +64,21 @@ class Graph:
     def __len__(self) -> int:
         return len(self.names)
 
-    def add(self, name: str, dependencies: Iterable[int] = ()) -> int:
-        """Append a task behind tasks that exist; returns its id."""
+    def add(self, name: str, dependencies: Iterable[int] = (), stage: int | None = None) -> int:
+        """Append a task behind tasks that exist; returns its id. `stage` is its own id unless given."""
         task = len(self.names)
         deps = tuple(dict.fromkeys(dependencies))
         if deps and not 0 <= min(deps) <= max(deps) < task:
             raise IndexError(f"{name}: a dependency is not in the graph: {deps}")
         self.names.append(name)
         self.dependencies.append(deps)
-        self.dependents.append([])
+        self.dependents.append(_NOBODY)
+        self.stages.append(task if stage is None else stage)
         for d in deps:
-            self.dependents[d].append(task)
+            if self.dependents[d] is _NOBODY:
+                self.dependents[d] = [task]
+            else:
+                self.dependents[d].append(task)
         return task
 
     def order(self) -> list[int]:

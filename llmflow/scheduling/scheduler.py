@@ -17,14 +17,15 @@ from typing import Any
 from llmflow.errors import FailureKind
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.groups import Group, Settling
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
 from llmflow.scheduling.rules import judge
-from llmflow.scheduling.state import BLOCKED, CANCELLED, FAILED, FIRST_SETTLED, RUNNING, SUCCEEDED, RunState
+from llmflow.scheduling.state import BLOCKED, CANCELLED, FAILED, FIRST_SETTLED, RUNNING, SKIPPED, SUCCEEDED, RunState
 from llmflow.scheduling.tasks import FALLBACK, RATE_LIMIT_PATIENCE, SHORTEST_REJECTION, TaskSpec
 
 
 class Scheduler:
-    """Decides for one run. `priorities`: one number per task, higher goes first (a policy's).
+    """Decides for one run. `specs` and `priorities` are per stage (`Graph.stages`); higher goes first.
 
     `workers` caps the run over all pools, 0 = no cap. `seed` is for the jitter of retries alone.
     """
@@ -43,6 +44,18 @@ class Scheduler:
         self.graph = graph
         self.specs = specs
         self.state = RunState(graph)
+        self._stages = graph.stages
+        self._finals = [task for task, stage in enumerate(graph.stages) if specs[stage].final]
+        self._finals_held = bool(self._finals)
+        """The tasks that wait for all others still wait."""
+        self.state.hold_back(self._finals)
+        self._groups: dict[int, Group] = {}
+        """A `foreach` that is under way → its items."""
+        self._group_of: dict[int, Group] = {}
+        """An unsettled item → its group."""
+        self._failed = False
+        """A task failed that is nobody's inner affair and that its author did not accept."""
+        self._cancelled = False
         self.workers = workers
         self.fail_fast = fail_fast
         self.stopping = ""
@@ -66,6 +79,10 @@ class Scheduler:
         self._out: list[ev.Event] = []
         self._on: dict[type[Any], Callable[[Any], None]] = {
             ev.RunStarted: self._fold,
+            ev.RunResumed: self._fold,
+            ev.TasksAdded: self._tasks_added,
+            ev.ItemsClosed: self._items_closed,
+            ev.ApprovalGiven: self._approval_given,
             ev.AttemptSucceeded: self._attempt_succeeded,
             ev.AttemptFailed: self._attempt_failed,
             ev.AttemptCancelled: self._attempt_cancelled,
@@ -82,24 +99,40 @@ class Scheduler:
         out = self._out = []
         for event in events:
             self._on[type(event)](event)
+            if self._failed and self.fail_fast and not self.stopping:
+                self._stop(event.at, "fail_fast")
             if self.state.released:
                 self._release(event.at)
         at = events[-1].at
-        if not self.stopping and (self._holding < self.workers or not self.workers):
-            self._dispatch(at)
         state = self.state
-        if not state.unsettled and not state.running and not state.finished:
-            self._decide(ev.RunFinished(at, self._outcome()))
-        elif not state.running and not state.timers and not state.finished:
-            names = [self.graph.names[t] for t, s in enumerate(state.status) if s < FIRST_SETTLED][:5]
-            raise AssertionError(f"the run cannot go on: {state.unsettled} tasks wait for nothing: {names}")
+        if self._finals_held and state.unsettled == len(self._finals):
+            self._finals_held = False
+            state.let_go(self._finals, at)
+            self._release(at)
+        if self._holding < self.workers or not self.workers:
+            self._dispatch(at)
+        if not state.running and not state.finished:
+            self._end_run(at)
         return out
 
+    def _end_run(self, at: float) -> None:
+        """Nothing runs: the run has finished, or waits for a timer, for more items or for a person."""
+        state = self.state
+        if not state.unsettled:
+            self._decide(ev.RunFinished(at, self._outcome()))
+        elif not state.timers and not any(not group.closed for group in self._groups.values()):
+            if not state.held:
+                names = [self.graph.names[t] for t, s in enumerate(state.status) if s < FIRST_SETTLED][:5]
+                raise AssertionError(f"the run cannot go on: {state.unsettled} tasks wait for nothing: {names}")
+            names = [self.graph.names[task] for task in sorted(state.held)]
+            self._decide(ev.RunPaused(at, f"approval is awaited: {', '.join(names)}"))
+            self._decide(ev.RunFinished(at, "paused"))
+
     def rerank(self, priorities: Sequence[float]) -> None:
-        """New priorities for all tasks; queued ones are ordered anew. O(tasks)."""
+        """New priorities for all stages; queued tasks are ordered anew. O(stages + queued)."""
         self._keys = self._order(priorities)
         for queue in self._queues:
-            queue[:] = [(self._keys[task], entry, task) for _, entry, task in queue]
+            queue[:] = [(self._keys[self._stages[task]], entry, task) for _, entry, task in queue]
             heapify(queue)
 
     # ---- reports ----------------------------------------------------------------------------------
@@ -109,6 +142,26 @@ class Scheduler:
         self.state.apply(event)
 
     _decide = _fold
+
+    def _settle(self, event: Settling) -> None:
+        """Fold the end of a task; its group hears of it, and settles with its last item."""
+        self._fold(event)
+        task = event.task
+        if isinstance(event, ev.TaskFailed):
+            self._failed |= not event.accepted and not self.specs[self._stages[task]].inner
+        elif isinstance(event, ev.TaskCancelled):
+            self._cancelled |= not self.specs[self._stages[task]].inner
+        if self._group_of:
+            group = self._group_of.pop(task, None)
+            if group is not None:
+                group.settled(event)
+                self._end_group(group, event.at)
+
+    def _end_group(self, group: Group, at: float) -> None:
+        if group.is_done and group.parent in self._groups:
+            del self._groups[group.parent]
+            spec = self.specs[self._stages[group.parent]]
+            self._settle(group.end(at, spec.tolerate, spec.accepts_failure, self.stopping))
 
     def _end(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> bool:
         """Fold the end of an attempt and free its worker; False if the report is stale."""
@@ -120,28 +173,42 @@ class Scheduler:
         if running.pool != CONTROL:
             self._pools[running.pool].release(running.endpoint, running.worker)
             self._holding -= 1
+            if self._group_of:
+                self._next_item(event.task)
         return True
+
+    def _next_item(self, task: int) -> None:
+        """An item of a capped `foreach` has let go of its worker: the next one may queue for it."""
+        group = self._group_of.get(task)
+        if group is not None and group.cap:
+            group.holding -= 1
+            if group.waiting:
+                entry = group.waiting.popleft()
+                group.holding += 1
+                heappush(self._queues[self._pool_of(entry[2])], entry)
 
     def _attempt_succeeded(self, event: ev.AttemptSucceeded) -> None:
         if not self._end(event):
             return
         outcome, at, task = event.outcome, event.at, event.task
         if outcome == "done":
-            self._decide(ev.TaskSucceeded(at, task))
+            self._settle(ev.TaskSucceeded(at, task))
         elif outcome == "skip":
-            self._decide(ev.TaskSkipped(at, task))
-        elif self.stopping:
-            self._decide(ev.TaskCancelled(at, task, self.stopping))
+            self._settle(ev.TaskSkipped(at, task))
+        elif self.stopping and not self.specs[self._stages[task]].final:
+            self._settle(ev.TaskCancelled(at, task, self.stopping))
         elif outcome == "proceed" or outcome == "again":
             self._enqueue(task, at, proceed=True)
-        else:
+        elif outcome == "expand":
+            self._groups[task] = Group(task, self.specs[self._stages[task]].item_workers)
+        elif outcome != "hold":
             raise ValueError(f"an attempt cannot end as {outcome!r}")
 
     def _attempt_failed(self, event: ev.AttemptFailed) -> None:
         if not self._end(event):
             return
         task, at, kind = event.task, event.at, event.kind
-        spec = self.specs[task]
+        spec = self.specs[self._stages[task]]
         again = event.retryable and kind in spec.retry.on and not self.stopping
         delay = self._backoff(event, spec) if again else None
         if delay is not None:
@@ -150,13 +217,11 @@ class Scheduler:
         elif kind in FALLBACK and not self.stopping and self._next_candidate(task):
             self._set_timer(task, at, at, "fallback")
         else:
-            self._decide(ev.TaskFailed(at, task, kind, event.detail, spec.accepts_failure))
-            if self.fail_fast and not spec.accepts_failure and not self.stopping:
-                self._stop(at, "fail_fast")
+            self._settle(ev.TaskFailed(at, task, kind, event.detail, spec.accepts_failure))
 
     def _attempt_cancelled(self, event: ev.AttemptCancelled) -> None:
         if self._end(event):
-            self._decide(ev.TaskCancelled(event.at, event.task, self.stopping or event.reason))
+            self._settle(ev.TaskCancelled(event.at, event.task, self.stopping or event.reason))
 
     def _timer_fired(self, event: ev.TimerFired) -> None:
         task = self.state.timers.get(event.timer)
@@ -164,6 +229,31 @@ class Scheduler:
             return
         self._fold(event)
         self._enqueue(task, event.at, proceed=True)
+
+    def _tasks_added(self, event: ev.TasksAdded) -> None:
+        """The graph has gained tasks; `parent` is the `foreach` whose items they are, -1 if nobody's."""
+        self._fold(event)
+        group = self._groups.get(event.parent)
+        for task in range(event.first, event.first + event.size):
+            if group is not None:
+                group.open += 1
+                group.size += 1
+                self._group_of[task] = group
+        if self.stopping:
+            for task in range(event.first, event.first + event.size):
+                self._settle(ev.TaskCancelled(event.at, task, self.stopping))
+
+    def _items_closed(self, event: ev.ItemsClosed) -> None:
+        group = self._groups.get(event.parent)
+        if group is not None:
+            self._fold(event)
+            group.closed = True
+            self._end_group(group, event.at)
+
+    def _approval_given(self, event: ev.ApprovalGiven) -> None:
+        if event.task in self.state.held:
+            self._fold(event)
+            self._enqueue(event.task, event.at)
 
     def _stop_requested(self, event: ev.StopRequested) -> None:
         if self.state.finished:
@@ -183,45 +273,73 @@ class Scheduler:
         self.stopping = reason
         for queue in self._queues:
             queue.clear()
+        for group in self._groups.values():
+            group.aborted = True
+            group.waiting.clear()
         status = self.state.status
         for task in range(len(status)):
-            if status[task] < FIRST_SETTLED and status[task] != RUNNING:
-                self._decide(ev.TaskCancelled(at, task, reason))
-        self.state.released.clear()
+            if status[task] < FIRST_SETTLED and status[task] != RUNNING and not self.specs[self._stages[task]].final:
+                self._settle(ev.TaskCancelled(at, task, reason))
+        for group in list(self._groups.values()):
+            self._end_group(group, at)
+        self.state.released[:] = [t for t in self.state.released if self.specs[self._stages[t]].final]
 
     def _release(self, at: float) -> None:
         """Ask the rule of every task whose last dependency has just settled; settling may release more."""
-        state, specs = self.state, self.specs
-        released, status = state.released, state.status
+        specs, stages = self.specs, self._stages
+        released, status = self.state.released, self.state.status
         dependencies = self.graph.dependencies
         while released:
             batch = released[:]
             released.clear()
             for task in batch:
                 deps = dependencies[task]
+                spec = specs[stages[task]]
+                if status[task] >= FIRST_SETTLED:
+                    continue  # a stop has cancelled it meanwhile
                 if not deps:
-                    verdict = judge(specs[task].rule, ())
-                elif len(deps) == 1 and status[deps[0]] == SUCCEEDED and specs[task].rule == "all_success":
+                    verdict = judge(spec.rule, ())
+                elif len(deps) == 1 and status[deps[0]] == SUCCEEDED and spec.rule == "all_success":
                     verdict = "run"
                 else:
-                    verdict = judge(specs[task].rule, [status[d] for d in deps])
+                    verdict = self._judge(spec, deps)
                 if verdict == "run":
                     self._enqueue(task, at)
                 elif verdict == "skip":
-                    self._decide(ev.TaskSkipped(at, task))
+                    self._settle(ev.TaskSkipped(at, task))
                 else:
                     cause = next(d for d in deps if status[d] in (BLOCKED, FAILED, CANCELLED))
-                    self._decide(ev.TaskBlocked(at, task, cause))
+                    self._settle(ev.TaskBlocked(at, task, cause))
+
+    def _judge(self, spec: TaskSpec, deps: Sequence[int]) -> str:
+        status = self.state.status
+        if spec.gated:
+            entry = status[deps[0]]
+            if entry != SUCCEEDED:
+                return "skip" if entry == SKIPPED else "block"
+            deps = deps[1:]
+        return judge(spec.rule, [status[d] for d in deps])
+
+    def _pool_of(self, task: int) -> int:
+        return self.specs[self._stages[task]].pools[self._candidate.get(task, 0) if self._candidate else 0]
 
     def _enqueue(self, task: int, at: float, *, proceed: bool = False) -> None:
         """Put a ready task into its pool's queue; steps that need no worker start at once."""
-        spec = self.specs[task]
+        stage = self._stages[task]
+        spec = self.specs[stage]
         pool = spec.pools[self._candidate.get(task, 0) if self._candidate else 0]
         if pool == CONTROL or (spec.conditional and not proceed):
             self._start(task, at, CONTROL, 0, 0, condition=pool != CONTROL)
-        else:
-            self._entries += 1
-            heappush(self._queues[pool], (self._keys[task], self._entries, task))
+            return
+        self._entries += 1
+        entry = (self._keys[stage], self._entries, task)
+        group = self._group_of.get(task) if self._group_of else None
+        if group is not None and group.cap:
+            if group.holding >= group.cap:
+                group.waiting.append(entry)
+                return
+            group.holding += 1
+        heappush(self._queues[pool], entry)
 
     def _dispatch(self, at: float) -> None:
         """Start ready tasks while there is room, the most urgent head of all pools first."""
@@ -293,7 +411,6 @@ class Scheduler:
         return [-p for p in priorities]
 
     def _outcome(self) -> str:
-        counts = self.state.counts
         if self.stopping and self.stopping != "fail_fast":
             return "stopped"
-        return "failed" if counts[FAILED] or counts[BLOCKED] else "stopped" if counts[CANCELLED] else "succeeded"
+        return "failed" if self._failed else "stopped" if self._cancelled else "succeeded"

@@ -85,6 +85,7 @@ class RunState:
         "finished",
         "first_started_at",
         "graph",
+        "held",
         "now",
         "pending",
         "ready_at",
@@ -113,6 +114,8 @@ class RunState:
         """Timer → the task that waits for it."""
         self.waiting: dict[int, int] = {}
         """The same the other way round, so that cancelling thousands of waiting tasks stays linear."""
+        self.held: set[int] = set()
+        """Tasks that wait for a person."""
         self.released: list[int] = []
         """Tasks whose last dependency has settled, for the scheduler to take away and judge."""
         self.now = 0.0
@@ -121,6 +124,11 @@ class RunState:
         self.unsettled = 0
         self._apply: dict[type[Any], Callable[[Any], None]] = {
             ev.RunStarted: self._run_started,
+            ev.RunResumed: self._run_started,
+            ev.TasksAdded: self._tasks_added,
+            ev.ItemsClosed: self._nothing,
+            ev.ApprovalGiven: self._approval_given,
+            ev.RunPaused: self._nothing,
             ev.AttemptStarted: self._attempt_started,
             ev.AttemptSucceeded: self._attempt_succeeded,
             ev.AttemptFailed: self._attempt_ended,
@@ -181,18 +189,44 @@ class RunState:
             self.counts[was] -= 1
             self.counts[now] += 1
 
+    def _become(self, task: int, status: int) -> None:
+        self.counts[self.status[task]] -= 1
+        self.counts[status] += 1
+        self.status[task] = status
+
     def _ready(self, task: int, at: float) -> None:
-        was = self.status[task]
-        self.counts[was] -= 1
-        self.counts[READY] += 1
-        self.status[task] = READY
+        self._become(task, READY)
         self.ready_at[task] = at
 
-    def _run_started(self, event: ev.RunStarted) -> None:
-        for task, waits in enumerate(self.pending):
-            if not waits and self.status[task] == PENDING:
-                self._ready(task, event.at)
+    def _nothing(self, event: ev.ItemsClosed | ev.RunPaused) -> None:
+        """It says something to those who watch, and changes no task."""
+
+    def _run_started(self, event: ev.RunStarted | ev.RunResumed) -> None:
+        self._release_ready(range(len(self.pending)), event.at)
+
+    def _tasks_added(self, event: ev.TasksAdded) -> None:
+        first, end = event.first, event.first + event.size
+        if first != len(self.status) or end > len(self.graph):
+            raise IllegalEvent(f"TasksAdded of {first} to {end - 1}, but {len(self.status)} is the next task")
+        self.grow(range(first, end))
+        self._release_ready(range(first, end), event.at)
+
+    def _release_ready(self, tasks: range, at: float) -> None:
+        for task in tasks:
+            if not self.pending[task] and self.status[task] == PENDING:
+                self._ready(task, at)
                 self.released.append(task)
+
+    def hold_back(self, tasks: Iterable[int]) -> None:
+        """Keep tasks from becoming ready until `let_go`: they wait for all others."""
+        for task in tasks:
+            self.pending[task] += 1
+
+    def let_go(self, tasks: Iterable[int], at: float) -> None:
+        """What `hold_back` kept waits for its dependencies alone from now on."""
+        for task in tasks:
+            self.pending[task] -= 1
+            self._release_ready(range(task, task + 1), at)
 
     def _attempt_started(self, event: ev.AttemptStarted) -> None:
         if event.attempt in self.running:
@@ -221,6 +255,15 @@ class RunState:
         self._end(event)
         if event.outcome in ("again", "proceed"):
             self._ready(event.task, event.at)
+        elif event.outcome == "hold":
+            self._become(event.task, WAITING)
+            self.held.add(event.task)
+
+    def _approval_given(self, event: ev.ApprovalGiven) -> None:
+        if event.task not in self.held:
+            raise IllegalEvent(f"ApprovalGiven for {self.graph.names[event.task]}, which does not wait for it")
+        self.held.discard(event.task)
+        self._ready(event.task, event.at)
 
     def _timer_set(self, event: ev.TimerSet) -> None:
         self._move(event)
@@ -247,7 +290,10 @@ class RunState:
 
     def _task_settled(self, event: ev.TaskSucceeded | ev.TaskSkipped | ev.TaskBlocked | ev.TaskCancelled) -> None:
         if isinstance(event, ev.TaskCancelled) and self.status[event.task] == WAITING:
-            del self.timers[self.waiting.pop(event.task)]
+            if event.task in self.held:
+                self.held.discard(event.task)
+            else:
+                del self.timers[self.waiting.pop(event.task)]
         self._move(event)
         self._settle(event.task, event.at)
 
@@ -262,6 +308,6 @@ class RunState:
                 self.released.append(d)
 
     def _run_finished(self, event: ev.RunFinished) -> None:
-        if self.unsettled or self.running:
+        if self.running or (self.unsettled and event.status != "paused"):
             raise IllegalEvent(f"RunFinished with {self.unsettled} tasks open and {len(self.running)} attempts running")
         self.finished = event.status

@@ -44,7 +44,7 @@ class RetryPolicy:
     def delay(self, failures: int, dice: Random) -> float:
         """Seconds to wait after the `failures`-th failure (from 1)."""
         try:
-            bound = min(self.max, self.initial * self.factor ** (failures - 1))
+            bound = min(self.max, self.initial * self.factor ** (failures - 1)) if self.initial else 0.0
         except OverflowError:
             bound = self.max
         return dice.uniform(0.0, bound) if self.jitter else bound
@@ -54,8 +54,12 @@ class RetryPolicy:
 class TaskSpec:
     """`pools`: one per candidate model, tried left to right; `(CONTROL,)` holds no worker.
 
-    `conditional`: a condition is evaluated before the task may queue. `accepts_failure`: `on_error`
-    is written. `priority` is already inherited.
+    `conditional`: something is evaluated before the task may queue (a condition, a stored answer).
+    `accepts_failure`: `on_error` is written. `priority` is already inherited. `inner`: an item or a
+    task of a sub-pipeline, whose failure is its parent's affair and not yet the run's. `gated`: the
+    first dependency is the entry of a sub-pipeline; where that did not succeed, nothing below it
+    runs, whatever the rule. `final`: runs when all others have settled. `item_workers` caps the
+    attempts of a `foreach`, 0 = no cap; so many items, or such a share, may fail: `tolerate`.
     """
 
     pools: tuple[int, ...] = (CONTROL,)
@@ -64,3 +68,8 @@ class TaskSpec:
     retry: RetryPolicy = RetryPolicy()
     conditional: bool = False
     accepts_failure: bool = False
+    inner: bool = False
+    gated: bool = False
+    final: bool = False
+    item_workers: int = 0
+    tolerate: tuple[int, float] = (0, 0.0)
