@@ -116,6 +116,8 @@ HOSTILE: dict[str, str] = {
     "{{ " + "not " * 5000 + "1 }}": "the expression is nested too deeply",
     "{{ 1" + " | abs" * 5000 + " }}": "the template is nested too deeply",
     "{{ " + "9" * 5000 + " }}": "a number in it has too many digits",
+    "{{ a" + ".b" * 5000 + " | upper }}": "the reference is too long",
+    "{{ a" + "[a]" * 5000 + " }}": "the template is nested too deeply",
     "{{ 1" + " + 1" * 50000 + " }}": "the template is too long",
     "{% if 1 %}" * 60 + "{% endif %}" * 60: "the template is nested too deeply",
     "{% for a in [1] %}" * 15 + "{% endfor %}" * 15: "the template is nested too deeply",

@@ -164,8 +164,19 @@ def test_inside_text_lists_maps_and_booleans_are_json(source: str, text: str) ->
         ("x {{ tasks.skipped.output }}", "tasks.skipped.output is none: the task was skipped"),
         (
             "x {{ tasks.failed.output | upper }}{{ 1 }}",
-            "the value is none and cannot stand in text; `or` and `default(…, true)` give a way out",
+            "the value is none and cannot stand in text; `or` and `default(…, true)` give a way out "
+            "(tasks.failed.output is none: the task failed)",
         ),
+        (
+            "{% for x in tasks.skipped.output %}{% endfor %}",
+            "a list is needed here, not none (tasks.skipped.output is none: the task was skipped)",
+        ),
+        (
+            "{{ inputs.n + tasks.skipped.output }}",
+            "in `{{ inputs.n + tasks.skipped.output }}`: unsupported operand type(s) for +: 'int' and 'NoneType' "
+            "(tasks.skipped.output is none: the task was skipped)",
+        ),
+        ("{{ tasks.silent.output | join }}", "a list is needed here, not none (tasks.silent.output is none)"),
         ("x {{ tasks['failed'].output }}", "tasks.failed.output is none: the task failed"),
         ("x {{ tasks.skipped.output or tasks.failed.output }}", "tasks.skipped.output is none: the task was skipped"),
         ("{{ 'x' ~ tasks.skipped.output }}", "tasks.skipped.output is none: the task was skipped"),

@@ -10,6 +10,7 @@ This is the only place where a text becomes a program; what it compiles is alway
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -40,6 +41,9 @@ _LOOP_FIELDS = (
     *("revindex", "revindex0"),
 )
 Result = TypeVar("Result")
+MAX_PROGRAMS = 512
+"""Compiled programs that are kept; most prompts are rendered once, those of a loop again and again."""
+
 _RESULT = "llmflow_result"
 _AUTHORS_ERRORS = (
     *(TemplateError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError),
@@ -292,17 +296,18 @@ _OUR_FILTERS: dict[str, Any] = {
 class Program:
     """A compiled template. `roots` are the names it takes from the scope."""
 
-    __slots__ = ("_paths", "_roots", "_single", "_source", "_template")
+    __slots__ = ("_exact", "_paths", "_roots", "_single", "_source", "_template")
 
     def __init__(self, source: str, tree: Tree, single: bool) -> None:
         self._source = source
         self._single = single
         self._roots = tuple({name.name for name in tree.find_all(nodes.Name) if name.ctx == "load"})
-        self._paths: tuple[bool, tuple[Path, ...]] = (False, ())
+        self._paths = reference_paths(tree)
+        self._exact = False
         rewriter = Rewriter()
         if single:
             node = single_expression(tree)
-            self._paths = (isinstance(static_path(node)[0], nodes.Name), reference_paths(node))
+            self._exact = isinstance(static_path(node)[0], nodes.Name)
             target = nodes.Name(_RESULT, "store", lineno=0)
             tree.body = [nodes.Assign(target, rewriter.visit(node), lineno=node.lineno)]
         else:
@@ -315,26 +320,23 @@ class Program:
 
     def text(self, scope: Mapping[str, Any]) -> str:
         """The rendered text. Raises CallFailed."""
-        if self._single:
-            context, value = self._run_single(scope)
-            lead, tail = _white_space_around(self._source)
-            exact, paths = self._paths
-            text: str = self._guarded(lambda: _as_text(context, value, exact, paths))
-            return lead + text + tail
         context = self._context(scope)
-        return self._guarded(lambda: _concat(self._pieces(context)))
+        if not self._single:
+            return self._guarded(scope, lambda: _concat(self._pieces(context)))
+        lead, tail = _white_space_around(self._source)
+        return lead + self._guarded(scope, lambda: self._single_text(context)) + tail
 
     def value(self, scope: Mapping[str, Any]) -> Any:
         """The value of a single expression, as plain data. Raises CallFailed."""
-        context, value = self._run_single(scope)
-        if isinstance(value, Undefined):
-            self._guarded(lambda: str(value))
-        return self._guarded(lambda: plain(value, meter_of(context)))
-
-    def _run_single(self, scope: Mapping[str, Any]) -> tuple[Context, Any]:
         context = self._context(scope)
-        self._guarded(lambda: _concat(self._pieces(context)))
-        return context, context.vars[_RESULT]
+        return self._guarded(scope, lambda: plain(self._single_value(context), meter_of(context)))
+
+    def _single_text(self, context: Context) -> str:
+        return _as_text(context, self._single_value(context), self._exact, self._paths)
+
+    def _single_value(self, context: Context) -> Any:
+        self._pieces(context)
+        return context.vars[_RESULT]
 
     def _context(self, scope: Mapping[str, Any]) -> Context:
         return self._template.new_context({root: scope[root] for root in self._roots if root in scope})
@@ -349,16 +351,33 @@ class Program:
             pieces.append(piece)
         return pieces
 
-    def _guarded(self, work: Callable[[], Result]) -> Result:
+    def _guarded(self, scope: Mapping[str, Any], work: Callable[[], Result]) -> Result:
         """What `work()` gives; what goes wrong in the author's expression becomes CallFailed."""
         try:
             return work()
-        except CallFailed:
-            raise
+        except CallFailed as error:
+            detail, cause = error.detail, error.__cause__
         except RecursionError as error:
-            raise failure("the template calls itself, or its data is nested, too deeply") from error
+            detail, cause = "the template calls itself, or its data is nested, too deeply", error
         except _AUTHORS_ERRORS as error:
-            raise failure(f"{self._place(error)}{excerpt(str(error), 200) or type(error).__name__}") from error
+            detail, cause = f"{self._place(error)}{excerpt(str(error), 200) or type(error).__name__}", error
+        raise failure(detail + self._nones(detail, scope)) from cause
+
+    def _nones(self, detail: str, scope: Mapping[str, Any]) -> str:
+        """Where a none is to blame and the sentence does not say whose, the first reference that is none."""
+        if "none" not in detail.lower():
+            return ""
+        for path in self._paths:
+            name = written(path)
+            if f"{name} is none" in detail:
+                return ""
+            root, *keys = path
+            value = scope.get(str(root), Missing(None, path))
+            for key in keys:
+                value = step(value, key)
+            if value is None:
+                return f" ({none_sentence(path, scope).partition(' and cannot')[0]})"
+        return ""
 
     def _place(self, error: Exception) -> str:
         """The `{{ … }}` or `{% … %}` that an error came from, as the beginning of a sentence; empty if unknown."""
@@ -384,12 +403,14 @@ def _white_space_around(source: str) -> tuple[str, str]:
     return "" if bare.startswith("{{-") else lead, "" if bare.endswith("-}}") else tail
 
 
+@lru_cache(maxsize=MAX_PROGRAMS)
 def compile_template(text: str, single: bool) -> Program:
     """The program for a template that has been checked before."""
     source = unix_lines(text)
     return Program(source, parse(source), single)
 
 
+@lru_cache(maxsize=MAX_PROGRAMS)
 def compile_condition(text: str) -> Program:
     """The program for a condition that has been checked before."""
     source = unix_lines(text)

@@ -29,6 +29,7 @@ MAX_DEPTH = 50
 MAX_LOOPS = 10
 """Loops inside loops; Python's own limit for nested blocks is 20."""
 
+MAX_KEYS = 100
 MAX_TOKENS = 50_000
 
 Tree = nodes.Template
@@ -232,6 +233,8 @@ class Checker:
 
     def _chain(self, node: Any, own: set[str], depth: int, loops: int) -> None:
         root, keys = static_path(node)
+        if len(keys) > MAX_KEYS:
+            raise TemplateProblem("the reference is too long", root.lineno)
         if isinstance(root, nodes.Name):
             self._name(root, keys, own)
         elif root is node:

@@ -70,7 +70,7 @@ class Template:
     `single`: it is exactly one `{{ … }}` (white space around it aside), so its value keeps its type.
     """
 
-    __slots__ = ("_parts", "_program", "_references", "single", "source")
+    __slots__ = ("_parts", "_references", "single", "source")
 
     source: str
     single: bool
@@ -82,7 +82,6 @@ class Template:
         self.single = single
         self._parts = parts  # literal, path, literal, path, …, literal; None = needs Jinja
         self._references = references
-        self._program: Program | None = None
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -95,7 +94,7 @@ class Template:
         """The rendered text. Raises CallFailed (`template`) where it cannot be rendered."""
         parts = self._parts
         if parts is None:
-            return self._compiled().text(scope)
+            return self._program().text(scope)
         out = parts.copy()
         for index in range(1, len(parts), 2):
             path = parts[index]
@@ -116,7 +115,7 @@ class Template:
         if not self.single:
             return self.text(scope)
         if self._parts is None:
-            return self._compiled().value(scope)
+            return self._program().value(scope)
         return _plain_value(self._parts[1], scope)
 
     def _plain_references(self) -> tuple[Reference, ...]:
@@ -131,12 +130,10 @@ class Template:
             at = source.index("}}", at + len(name)) + 2
         return tuple(found)
 
-    def _compiled(self) -> Program:
-        if self._program is None:
-            from llmflow.language.sandbox import compile_template
+    def _program(self) -> Program:
+        from llmflow.language.sandbox import compile_template
 
-            self._program = compile_template(self.source, self.single)
-        return self._program
+        return compile_template(self.source, self.single)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Template) and self.source == other.source
@@ -151,24 +148,21 @@ class Template:
 class Condition:
     """A parsed condition: an expression that must give a boolean. Equal to another one with the same source."""
 
-    __slots__ = ("_path", "_program", "references", "source")
+    __slots__ = ("_path", "references", "source")
 
     def __init__(self, source: str, path: tuple[str, ...] | None, references: tuple[Reference, ...]) -> None:
         self.source = source
         self.references = references
         self._path = path  # None = needs Jinja
-        self._program: Program | None = None
 
     def holds(self, scope: Mapping[str, Any]) -> bool:
         """Whether it is true. Raises CallFailed (`template`) where it gives anything but true or false."""
         if self._path is not None:
             value = _plain_value(self._path, scope)
         else:
-            if self._program is None:
-                from llmflow.language.sandbox import compile_condition
+            from llmflow.language.sandbox import compile_condition
 
-                self._program = compile_condition(self.source)
-            value = self._program.value(scope)
+            value = compile_condition(self.source).value(scope)
         if not isinstance(value, bool):
             what = f'the text "{excerpt(value, 40)}"' if isinstance(value, str) else kind_of(value)
             raise failure(f"the condition `{self.source.strip()}` must give true or false, not {what}")
