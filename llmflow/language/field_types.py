@@ -255,10 +255,12 @@ class ListOf:
     item: FieldType
     minimum: int = 0
     alone: bool = False
+    many: str = ""
+    """How several of `item` are called, where adding an s would not do."""
 
     @property
     def words(self) -> str:
-        many = f"a list of {_plural(self.item.words)}"
+        many = f"a list of {self.many or _plural(self.item.words)}"
         return f"{self.item.words}, or {many}" if self.alone else many
 
     def read(self, node: Node, name: str, reading: Reading) -> Any:

@@ -61,11 +61,13 @@ ROOTS = ("inputs", "tasks", "env", "run", "item", "items", "previous", "iteratio
 
 def _id_problem(what: str) -> NameRule:
     def check(name: str) -> tuple[str, str] | None:
+        if not name:
+            return f"{what} without a name: the key is empty", ""
         if len(name) > MAX_ID:
             return f"{what} `{name[:20]}…` is longer than {MAX_ID} characters", ""
         if _ID_PATTERN.fullmatch(name):
             return None
-        if name and _ID_PATTERN.fullmatch(fixed := re.sub(r"[-. ]", "_", name)):
+        if _ID_PATTERN.fullmatch(fixed := re.sub(r"[-. ]", "_", name)):
             why = "; in an expression a hyphen is a subtraction" if "-" in name else ""
             return f"{what} `{name}` is not an id", f"write `{fixed}`{why}"
         return f"{what} `{name[:MAX_ID]}` is not an id", "letters, digits and `_`, not starting with a digit"
@@ -180,7 +182,7 @@ PROVIDER = Record(
     none_is_empty=True,
 )
 
-MODEL = ListOf(Text("a model (`provider/model` or an alias)"), minimum=1, alone=True)
+MODEL = ListOf(Text("a model"), minimum=1, alone=True)
 
 PARAMS = Parameters(
     Record(
@@ -238,7 +240,7 @@ RETRY = Record(
         Field("max_attempts", Number(whole=True, minimum=1), "How often a call is tried; the first try counts.", "4"),
         Field(
             "on",
-            ListOf(OneOf(tuple(k.value for k in RETRYABLE)), alone=True),
+            ListOf(OneOf(tuple(k.value for k in RETRYABLE)), alone=True, many="them"),
             "Which failures are tried again.",
             "all of them",
         ),
@@ -336,7 +338,7 @@ TASK = Record(
         Field("with", MapOf(TemplateData(), WITH_NAMES), "Extra names for this task's templates."),
         Field(
             "depends_on",
-            ListOf(Text("the id of a task"), alone=True),
+            ListOf(Text("the id of a task"), alone=True, many="ids of tasks"),
             "Tasks that must settle first although nothing of theirs is used. What a template names is one already.",
         ),
         Field("when", ConditionText(), "A condition; where it is false the task is skipped."),
@@ -449,7 +451,7 @@ PIPELINE = Record(
         Field("tasks", MapOf(Drafted(TASK), TASK_NAMES, minimum=1), "The work: id → task.", required=True),
         Field(
             "env",
-            ListOf(VariableName()),
+            ListOf(VariableName(), many="names of environment variables"),
             "Environment variables that templates may read as `env.X`; no others can be reached.",
         ),
         Field(

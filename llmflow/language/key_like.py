@@ -38,6 +38,10 @@ _ASSIGNED = re.compile(
 )
 
 
+_IN_URL = re.compile(r"(?i)https?://(?P<value>[^/\s@\"']+)@")
+_LONG_WORD = re.compile(r"[A-Za-z0-9+/=_.-]{20,}")
+
+
 def key_places(text: str) -> Iterator[int]:
     """Where in `text` something stands that looks like a key of a well-known shape."""
     for lead, shape in _SHAPES:
@@ -57,7 +61,7 @@ def is_key_field(name: str) -> bool:
 
 
 def is_random_word(text: str) -> bool:
-    """20 or more characters without a space, letters and digits well mixed: no word, no variable's name."""
+    """20 or more characters, letters and digits well mixed: no word, no variable's name."""
     if len(text) < 20 or not re.fullmatch(r"[A-Za-z0-9+/=_.-]+", text):
         return False
     changes = sum(a.isdigit() != b.isdigit() for a, b in pairwise(text))
@@ -70,8 +74,13 @@ def masked(line: str) -> str:
         if lead in line:
             line = shape.sub(lambda found: "*" * len(found.group()), line)
 
+    line = _LONG_WORD.sub(
+        lambda found: "*" * len(found.group()) if is_random_word(found.group()) else found.group(), line
+    )
+
     def star(found: re.Match[str]) -> str:
         value = found.group("value")
-        return found.group()[: -len(value)] + "*" * len(value)
+        start = found.start("value") - found.start()
+        return found.group()[:start] + "*" * len(value) + found.group()[start + len(value) :]
 
-    return _ASSIGNED.sub(star, line)
+    return _IN_URL.sub(star, _ASSIGNED.sub(star, line))

@@ -27,6 +27,7 @@ class Models:
         self.kinds: dict[str, str] = {**{k: k for k in KINDS}, **kinds}
         self.aliases: dict[str, tuple[str, ...]] = {}
         self.broken: set[str] = set()
+        self._told: set[int] = set()
         self._seen: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def add_alias(self, alias: str, names: tuple[str, ...], node: Node) -> None:
@@ -91,14 +92,18 @@ class Models:
     def check_params(self, task: str, models: tuple[str, ...], params: Mapping[str, Any], place: Any) -> None:
         """Report parameters that one of `models` does not take; `place(parameter)` says where it is written."""
         for model in models:
-            for name in sampling_not_taken(self.kind(model), params):
+            wrong = sampling_not_taken(self.kind(model), params)
+            for name in wrong:
                 at, where = place(name)
+                if at in self._told:
+                    continue  # a default is told once, for the first task that it reaches
+                self._told.add(at)
                 self.reading.problem(
                     at,
                     f"`{name}`{where} is not taken by anthropic models: task `{task}` runs on `{model}`",
                     "delete it, or write it in the `params` of tasks that run on other models",
                 )
-            if sampling_not_taken(self.kind(model), params):
+            if wrong:
                 return
 
 

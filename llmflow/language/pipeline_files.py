@@ -39,12 +39,12 @@ def _read_below(folder: Path, name: str, shown: str) -> bytes:
         raise FileProblem("a path cannot hold a NUL character")
     if os.path.isabs(name) or PureWindowsPath(name).drive or name.startswith("~"):
         raise FileProblem(f"{shown} is not a relative path", outside)
+    if os.path.normpath(name).split(os.sep)[0] == "..":
+        raise FileProblem(f"{shown} leads outside the folder of the pipeline", outside)
     try:
         root = folder.resolve(strict=True)
         path = (root / name).resolve(strict=True)
     except (OSError, RuntimeError) as error:
-        if not os.path.normpath(folder / name).startswith(os.path.normpath(folder)) and ".." in Path(name).parts:
-            raise FileProblem(f"{shown} leads outside the folder of the pipeline", outside) from error
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "a circle of links"
         raise FileProblem(f"{shown} cannot be read: {reason}", "the path is relative to the pipeline file") from error
     if not path.is_relative_to(root):
@@ -54,12 +54,14 @@ def _read_below(folder: Path, name: str, shown: str) -> bytes:
         handle = os.open(path, flags)
     except OSError as error:
         raise FileProblem(f"{shown} cannot be read: {(error.strerror or 'error').lower()}") from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise FileProblem(f"{shown} is {kind}")
-        data = file.read(MAX_BYTES + 1)
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise FileProblem(f"{shown} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}")
+        with open(handle, "rb", closefd=False) as file:
+            data = file.read(MAX_BYTES + 1)
+    finally:
+        os.close(handle)
     if len(data) > MAX_BYTES:
         raise FileProblem(f"{shown} is larger than {MAX_BYTES // 1024 // 1024} MiB")
     return data

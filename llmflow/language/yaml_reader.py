@@ -106,7 +106,7 @@ def read_yaml(source: Source, encoded: bytes | None = None) -> tuple[Node, list[
 class _Open:
     """A collection whose end has not come yet: exactly one of `entries` and `items` is used."""
 
-    __slots__ = ("anchor", "at", "entries", "items", "key", "key_places", "merges", "started", "template")
+    __slots__ = ("anchor", "at", "broken", "entries", "items", "key", "key_places", "merges", "started")
 
     def __init__(self, at: int, anchor: str | None, started: int, items: list[Node] | None) -> None:
         self.at, self.anchor, self.started, self.items = at, anchor, started, items
@@ -114,7 +114,7 @@ class _Open:
         self.key_places: list[int] = []
         self.key: Node | None = None
         self.merges: list[tuple[int, Node]] | None = None
-        self.template = False
+        self.broken: Broken | None = None
 
 
 class _Builder:
@@ -164,16 +164,17 @@ class _Builder:
                 at = event.start_mark.index
                 if len(stack) == MAX_DEPTH:
                     raise self.stop(at, f"nested deeper than {MAX_DEPTH} levels")
-                if event.tag is not None:
-                    self._tagged(event.tag, at)
                 if event.anchor is not None:
                     self.anchors.pop(event.anchor, None)
                 top = _Open(at, event.anchor, self.count, None if kind is MappingStartEvent else [])
+                if event.tag is not None:
+                    top.broken = self._tagged(event.tag, at)
                 stack.append(top)
                 continue
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 closed = stack.pop()
                 node = Sequence(closed.items, closed.at) if closed.items is not None else self._mapping(closed)
+                node = closed.broken or node
                 if closed.anchor is not None:
                     self.anchors[closed.anchor] = (node, self.count - closed.started + 1)
                 top = stack[-1] if stack else None
@@ -218,15 +219,14 @@ class _Builder:
     def _complex_key(self, top: _Open, key: Node) -> None:
         """A key that is no text; nearly always a template without quotes, which YAML takes for a mapping."""
         if self.source.text.startswith("{{", top.at):
-            top.template = True
+            top.broken = Broken(top.at)
+            hint = "put the template in quotes"
+            self.report(top.at, "an unquoted `{{` is a mapping to YAML", hint)
             return
         kind = "list" if isinstance(key, Sequence) else "mapping"
         self.report(key.at, f"a key must be text, not a {kind}")
 
     def _mapping(self, closed: _Open) -> Node:
-        if closed.template:
-            self.report(closed.at, "an unquoted `{{` is a mapping to YAML", "put the template in quotes")
-            return Broken(closed.at)
         node = Mapping(closed.entries, closed.key_places, closed.at)
         for at, merged in closed.merges or ():
             self._merge(node, merged, at)

@@ -30,6 +30,7 @@ _HINTS: tuple[tuple[str, str, str], ...] = (
     ("could not find expected ':'", "a line that is neither a key nor part of a text", "is a `:` missing?"),
     ("cannot start any token", "a text cannot start with this character", "put it in quotes"),
     ("found invalid Unicode character escape", "this escape is no character", ""),
+    ("nesting depth", "nested deeper than 64 levels", ""),
     ("directive", "YAML directives are not used here", "delete the line"),
 )
 """(a piece of the parser's words, ours, the way out)"""
