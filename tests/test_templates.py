@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import llmflow
@@ -549,7 +549,16 @@ def problem_of(work: Any) -> tuple[int, str] | None:
     return None
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
+@example("{{{ a }}", {"a": 1})
+@example("{{{ a }}}", {"a": 1})
+@example("{ {{ a }}}", {"a": 1})
+@example("{%{{ a }}", {"a": 1})
+@example("{#{{ a }}#}{{ a }}", {"a": 1})
+@example("{{ a }}{{", {"a": 1})
+@example("{{ a }}{", {"a": 1})
+@example("{{ true }}", {"true": 1})
+@example("\r\n{{ a }}\r{{ b.a }}\n", {"a": 1, "b": {"a": None}})
 @given(
     st.lists(PIECES, max_size=6).map("".join),
     st.fixed_dictionaries({}, optional={"a": VALUES, "b": VALUES, "tasks": VALUES}),

@@ -110,7 +110,7 @@ class Sandbox(OffsetEnvironment):
             found = step(obj, argument)
             if not isinstance(found, Missing):
                 return found
-            return self.undefined(found.sentence)
+            return self.undefined(obj=found)
         return self.undefined(f"there is no `{argument}` here")
 
     def call_filter(
@@ -248,7 +248,7 @@ def _reach(context: Context, value: Any, path: Path) -> Any:
             value = environment.getitem(value, key)
         return value
     found = follow(value, path)
-    return environment.undefined(found.sentence) if isinstance(found, Missing) else found
+    return environment.undefined(obj=found) if isinstance(found, Missing) else found
 
 
 @pass_context

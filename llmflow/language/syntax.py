@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llmflow.language.filters import FILTERS, TESTS
 from llmflow.language.templates import RESERVED_NAMES, Reference, TemplateProblem
-from llmflow.language.values import Path, did_you_mean
+from llmflow.language.values import Missing, Path, did_you_mean
 
 GLOBALS = ("range", "dict", "namespace")
 OUR_ROOTS = frozenset(("inputs", "tasks", "env", "run"))
@@ -59,6 +59,8 @@ class NotThere(StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
+        if isinstance(self._undefined_obj, Missing):
+            return self._undefined_obj.sentence
         return self._undefined_hint or f"`{self._undefined_name}` is not defined"
 
 
