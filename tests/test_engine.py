@@ -1,0 +1,495 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+from chaos import difficult
+from random_graphs import Scenario, random_scenarios
+from virtual_run import Run, lasting, on_virtual_time, story_of
+
+from llmflow.errors import CallFailed, FailureKind, StoreError
+from llmflow.runtime.clock import Clock
+from llmflow.runtime.engine import Engine
+from llmflow.scheduling import events as ev
+from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.scheduler import Scheduler
+from llmflow.scheduling.tasks import RetryPolicy, TaskSpec
+
+CALL = TaskSpec(pools=(0,))
+
+
+def scheduler(edges: dict[str, list[str]] | str, spec: TaskSpec = CALL, *, workers: int = 0) -> Scheduler:
+    graph = Graph.of({name: [] for name in edges} if isinstance(edges, str) else edges)
+    return Scheduler(graph, [spec] * len(graph), [PoolSpec("p", workers)], [0.0] * len(graph))
+
+
+def others_running() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def briefly(story: Sequence[ev.Event]) -> list[tuple[float, str, int]]:
+    """(at, event, task), -1 where the event has none."""
+    return [(e.at, type(e).__name__, getattr(e, "task", -1)) for e in story]
+
+
+# ---- ends -----------------------------------------------------------------------------------------
+
+
+def test_a_retry_waits_as_long_as_its_backoff_says() -> None:
+    sent: list[float] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        sent.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.5)
+        if started.number < 3:
+            raise CallFailed(FailureKind.SERVER, "busy")
+        return "done"
+
+    story = story_of(scheduler("a", TaskSpec(pools=(0,), retry=RetryPolicy(jitter=False))), call)
+    assert sent == [0.0, 1.5, 4.0]
+    assert story[-3:] == [ev.AttemptSucceeded(4.5, 0, 3), ev.TaskSucceeded(4.5, 0), ev.RunFinished(4.5, "succeeded")]
+
+
+def test_what_a_failed_call_says_is_in_the_story() -> None:
+    async def call(started: ev.AttemptStarted) -> str:
+        raise CallFailed(FailureKind.SERVER, "busy", retry_after=9.0, retryable=False)
+
+    assert story_of(scheduler("a"), call)[2:] == [
+        ev.AttemptFailed(0.0, 0, 1, FailureKind.SERVER, "busy", 9.0, False),
+        ev.TaskFailed(0.0, 0, FailureKind.SERVER, "busy"),
+        ev.RunFinished(0.0, "failed"),
+    ]
+
+
+def test_a_value_that_fails_fails_its_task_and_no_other() -> None:
+    def evaluate(started: ev.AttemptStarted) -> str:
+        if started.task == 0:
+            raise CallFailed(FailureKind.TEMPLATE, "no such name")
+        return "done"
+
+    story = story_of(scheduler({"a": [], "b": [], "c": ["a"]}, TaskSpec()), lasting([]), evaluate)
+    assert [e for e in story if isinstance(e, ev.TaskFailed | ev.TaskBlocked | ev.TaskSucceeded)] == [
+        ev.TaskFailed(0.0, 0, FailureKind.TEMPLATE, "no such name"),
+        ev.TaskBlocked(0.0, 2, 0),
+        ev.TaskSucceeded(0.0, 1),
+    ]
+
+
+def test_calls_that_end_in_one_tick_are_taken_in_together() -> None:
+    graph = Graph.of({"a": [], "b": [], "x": ["a"], "y": ["b"]})
+    core = Scheduler(graph, [CALL] * 4, [PoolSpec("p", 2)], [0.0, 0.0, 1.0, 2.0])
+    story = story_of(core, lasting([1.0] * 4))
+    assert [e.task for e in story if isinstance(e, ev.AttemptStarted)] == [0, 1, 3, 2]
+
+
+def test_a_chain_of_10_000_steps_without_a_worker_does_not_recurse_and_takes_one_tick() -> None:
+    count = 10_000
+    graph = Graph()
+    for task in range(count):
+        graph.add(str(task), [task - 1] if task else [])
+    core = Scheduler(graph, [TaskSpec()] * count, [], [0.0] * count)
+    story = story_of(core, lasting([]))
+    assert [e.task for e in story if isinstance(e, ev.TaskSucceeded)] == list(range(count))
+    assert story[-1] == ev.RunFinished(0.0, "succeeded")
+
+
+def test_a_run_on_a_fast_clock_tells_its_own_seconds() -> None:
+    async def main() -> tuple[float, float]:
+        loop, story = asyncio.get_running_loop(), list[ev.Event]()
+        clock = Clock(loop.time, speed=20.0)
+
+        async def call(started: ev.AttemptStarted) -> str:
+            await asyncio.sleep(clock.real(60.0))
+            if started.number == 1:
+                raise CallFailed(FailureKind.SERVER, "busy")
+            return "done"
+
+        def publish(events: Sequence[ev.Event]) -> int:
+            story.extend(events)
+            return 0
+
+        core = scheduler("a", TaskSpec(pools=(0,), retry=RetryPolicy(initial=40.0, jitter=False)))
+        await Engine(core, call=call, evaluate=lambda _: "done", publish=publish, clock=clock).run()
+        return story[-1].at, loop.time()
+
+    assert on_virtual_time(main()) == (160.0, 8.0)
+
+
+def test_a_run_gives_its_status_and_leaves_nothing_running() -> None:
+    async def main() -> tuple[str, set[asyncio.Task[Any]]]:
+        run = Run(scheduler("ab"), lasting([1.0, 2.0]))
+        return await run.to_the_end(), others_running()
+
+    assert on_virtual_time(main()) == ("succeeded", set())
+
+
+def test_reports_after_the_end_are_ignored() -> None:
+    async def main() -> list[ev.Event]:
+        run = Run(scheduler("a"), lasting([1.0]))
+        await run.to_the_end()
+        run.engine.stop("SIGINT", "cancel")
+        run.engine.report(ev.TimerFired(9.0, 1))
+        await asyncio.sleep(5.0)
+        return run.story
+
+    assert on_virtual_time(main())[-1] == ev.RunFinished(1.0, "succeeded")
+
+
+# ---- stops ----------------------------------------------------------------------------------------
+
+
+def stopped(
+    core: Scheduler, call: Callable[[ev.AttemptStarted], Coroutine[Any, Any, str]], *stops: tuple[float, str]
+) -> list[ev.Event]:
+    async def main() -> list[ev.Event]:
+        run = Run(core, call)
+        for seconds, mode in stops:
+            run.at(seconds, run.engine.stop, "SIGINT", mode)
+        await run.to_the_end()
+        assert others_running() == set()
+        return run.story
+
+    return on_virtual_time(main())
+
+
+def test_a_drained_run_lets_its_calls_end() -> None:
+    assert briefly(stopped(scheduler({"a": [], "b": ["a"]}), lasting([5.0, 5.0]), (1.0, "drain"))) == [
+        (0.0, "RunStarted", -1),
+        (0.0, "AttemptStarted", 0),
+        (1.0, "StopRequested", -1),
+        (1.0, "TaskCancelled", 1),
+        (5.0, "AttemptSucceeded", 0),
+        (5.0, "TaskSucceeded", 0),
+        (5.0, "RunFinished", -1),
+    ]
+
+
+def test_a_cancelled_run_ends_its_calls_now() -> None:
+    assert briefly(stopped(scheduler("a"), lasting([5.0]), (1.0, "cancel"))) == [
+        (0.0, "RunStarted", -1),
+        (0.0, "AttemptStarted", 0),
+        (1.0, "StopRequested", -1),
+        (1.0, "CancelRequested", 0),
+        (1.0, "AttemptCancelled", 0),
+        (1.0, "TaskCancelled", 0),
+        (1.0, "RunFinished", -1),
+    ]
+
+
+def test_a_call_that_is_cancelled_before_its_first_step_is_reported() -> None:
+    entered: list[int] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        entered.append(started.task)
+        return "done"
+
+    async def main() -> list[ev.Event]:
+        run = Run(scheduler("a"), call)
+        publish = run.engine._publish
+
+        def stop_at_the_start(events: Sequence[ev.Event]) -> int:
+            if isinstance(events[-1], ev.AttemptStarted):
+                run.engine.stop("SIGINT", "cancel")
+            return publish(events)
+
+        run.engine._publish = stop_at_the_start
+        await run.to_the_end()
+        return run.story
+
+    assert briefly(on_virtual_time(main()))[2:] == [
+        (0.0, "StopRequested", -1),
+        (0.0, "CancelRequested", 0),
+        (0.0, "AttemptCancelled", 0),
+        (0.0, "TaskCancelled", 0),
+        (0.0, "RunFinished", -1),
+    ]
+    assert entered == []
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_an_answer_in_the_instant_of_its_cancellation_is_kept(
+    turns: int,
+) -> None:
+    """The stop comes `turns` turns of the loop after the call could go on; only at once is it in time."""
+    answered: list[int] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        await asyncio.sleep(1.0)
+        answered.append(started.task)
+        return "done"
+
+    async def main() -> list[ev.Event]:
+        run = Run(scheduler("a"), call)
+        loop = asyncio.get_running_loop()
+
+        def stop_after(left: int) -> None:
+            if left:
+                loop.call_soon(stop_after, left - 1)
+            else:
+                run.engine.stop("SIGINT", "cancel")
+
+        loop.call_at(1.0, stop_after, turns)
+        await run.to_the_end()
+        return run.story
+
+    story = on_virtual_time(main())
+    ends = [type(e) for e in story if isinstance(e, ev.TaskSucceeded | ev.TaskCancelled)]
+    assert ends == [ev.TaskSucceeded if turns else ev.TaskCancelled]
+    assert answered == ([0] if turns else [])
+    assert any(isinstance(e, ev.CancelRequested) for e in story) == (turns < 3)
+
+
+def test_a_call_that_saves_its_answer_while_it_is_cancelled_has_succeeded() -> None:
+    async def call(started: ev.AttemptStarted) -> str:
+        try:
+            await asyncio.sleep(10.0)
+        except asyncio.CancelledError:
+            await asyncio.sleep(2.0)
+        return "done"
+
+    assert briefly(stopped(scheduler("a"), call, (1.0, "cancel"), (2.0, "cancel")))[-3:] == [
+        (3.0, "AttemptSucceeded", 0),
+        (3.0, "TaskSucceeded", 0),
+        (3.0, "RunFinished", -1),
+    ]
+
+
+def test_a_storm_of_stops_ends_a_large_run() -> None:
+    graph = Graph()
+    for task in range(3000):
+        graph.add(str(task), [task - 1000] if task >= 1000 else [])
+    core = Scheduler(graph, [CALL] * 3000, [PoolSpec("p")], [0.0] * 3000)
+    story = stopped(core, lasting([5.0] * 3000), *((7.0, mode) for mode in ("drain", "cancel") * 50))
+    kinds = [type(e) for e in story]
+    assert (kinds.count(ev.StopRequested), kinds.count(ev.CancelRequested)) == (100, 1000)
+    assert (kinds.count(ev.TaskCancelled), kinds.count(ev.TaskSucceeded)) == (2000, 1000)
+
+
+def test_cancelling_the_run_from_outside_cancels_its_calls() -> None:
+    ended: list[int] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        try:
+            await asyncio.sleep(100.0)
+        finally:
+            ended.append(started.task)
+        return "done"
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await Run(scheduler("ab"), call).to_the_end()
+        assert others_running() == set()
+
+    on_virtual_time(main())
+    assert ended == [0, 1]
+
+
+# ---- bugs -----------------------------------------------------------------------------------------
+
+
+def test_a_bug_in_a_call_ends_the_run_by_raising_and_cancels_the_other_calls() -> None:
+    ended: list[int] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        if started.task == 1:
+            await asyncio.sleep(1.0)
+            raise ValueError("a bug")
+        try:
+            await asyncio.sleep(100.0)
+        finally:
+            ended.append(started.task)
+        return "done"
+
+    async def main() -> float:
+        with pytest.raises(ValueError, match="a bug"):
+            await Run(scheduler("abc"), call).to_the_end()
+        assert others_running() == set()
+        return asyncio.get_running_loop().time()
+
+    assert on_virtual_time(main()) == 1.0
+    assert ended == [0, 2]
+
+
+def test_two_bugs_in_one_tick_raise_the_first() -> None:
+    async def call(started: ev.AttemptStarted) -> str:
+        raise ValueError(f"bug {started.task}")
+
+    with pytest.raises(ValueError, match="bug 0"):
+        story_of(scheduler("ab"), call)
+
+
+def test_a_bug_in_a_value_ends_the_run_by_raising() -> None:
+    def evaluate(started: ev.AttemptStarted) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        story_of(scheduler("a", TaskSpec()), lasting([]), evaluate)
+
+
+def test_an_outcome_that_nobody_knows_ends_the_run_by_raising() -> None:
+    async def call(started: ev.AttemptStarted) -> str:
+        return "perhaps"
+
+    with pytest.raises(ValueError, match="an attempt cannot end as 'perhaps'"):
+        story_of(scheduler("a"), call)
+
+
+def test_a_story_that_cannot_be_published_ends_the_run() -> None:
+    async def main() -> None:
+        run = Run(scheduler({"a": [], "b": ["a"]}), lasting([1.0, 1.0]))
+        publish = run.engine._publish
+
+        def full(events: Sequence[ev.Event]) -> int:
+            if events[0].at:
+                raise StoreError("the disk is full")
+            return publish(events)
+
+        run.engine._publish = full
+        with pytest.raises(StoreError, match="the disk is full"):
+            await run.to_the_end()
+
+    on_virtual_time(main())
+
+
+# ---- the journal ----------------------------------------------------------------------------------
+
+
+class LaggingJournal:
+    """Commits what has been asked for `lag` seconds later, everything up to the position at once."""
+
+    def __init__(self, lag: float) -> None:
+        self.lag = lag
+        self.committed = 0
+        self.asked: list[int] = []
+
+    async def acknowledged(self, position: int) -> None:
+        self.asked.append(position)
+        if position > self.committed:
+            if self.lag:
+                await asyncio.sleep(self.lag)
+            self.committed = position
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.25, 3.0])
+def test_no_call_is_sent_before_the_journal_has_its_start(lag: float) -> None:
+    async def main(index: int) -> None:
+        scenario = difficult(index)
+        journal = LaggingJournal(lag)
+        sent = 0
+
+        async def call(started: ev.AttemptStarted) -> str:
+            nonlocal sent
+            sent += 1
+            position = next(i for i, event in enumerate(run.story, 1) if event == started)
+            assert position <= journal.committed
+            await asyncio.sleep(scenario.durations[started.task])
+            if started.number == 1 and started.task % 3 == 0:
+                raise CallFailed(FailureKind.SERVER, "busy")
+            return "done"
+
+        run = Run(scenario.scheduler(), call, acknowledged=journal.acknowledged)
+        await run.to_the_end()
+        assert sent == sum(isinstance(e, ev.AttemptStarted) and e.pool != CONTROL for e in run.story)
+        assert journal.asked == sorted(journal.asked)
+
+    for index in range(60):
+        on_virtual_time(main(index))
+
+
+@pytest.mark.parametrize("hops", range(8))
+def test_a_call_held_while_the_last_ones_are_sent_is_sent_too(hops: int) -> None:
+    async def call(started: ev.AttemptStarted) -> str:
+        await asyncio.sleep(1.0)
+        if started.task == 1:
+            for _ in range(hops):
+                await asyncio.sleep(0)
+        return "done"
+
+    async def main() -> float:
+        run = Run(
+            scheduler({"a": [], "b": [], "c": ["a"], "d": ["b"]}), call, acknowledged=LaggingJournal(0.0).acknowledged
+        )
+        await run.to_the_end()
+        return run.story[-1].at
+
+    assert on_virtual_time(main()) == 2.0
+
+
+def test_calls_go_out_commit_by_commit() -> None:
+    journal = LaggingJournal(0.5)
+    sent: list[tuple[float, int]] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        sent.append((asyncio.get_running_loop().time(), started.task))
+        await asyncio.sleep(1.0)
+        return "done"
+
+    async def main() -> None:
+        await Run(scheduler({"a": [], "b": [], "c": ["a"]}), call, acknowledged=journal.acknowledged).to_the_end()
+
+    on_virtual_time(main())
+    assert sent == [(0.5, 0), (0.5, 1), (2.0, 2)]
+
+
+def test_a_journal_that_fails_ends_the_run_and_nothing_is_sent() -> None:
+    sent: list[int] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        sent.append(started.task)
+        return "done"
+
+    async def broken(position: int) -> None:
+        await asyncio.sleep(1.0)
+        raise StoreError("the disk is full")
+
+    async def main() -> None:
+        with pytest.raises(StoreError, match="the disk is full"):
+            await Run(scheduler("ab"), call, acknowledged=broken).to_the_end()
+        assert others_running() == set()
+
+    on_virtual_time(main())
+    assert sent == []
+
+
+def test_calls_that_wait_for_the_journal_can_be_cancelled() -> None:
+    sent: list[int] = []
+
+    async def call(started: ev.AttemptStarted) -> str:
+        sent.append(started.task)
+        return "done"
+
+    async def main() -> list[ev.Event]:
+        run = Run(scheduler("ab"), call, acknowledged=LaggingJournal(5.0).acknowledged)
+        run.at(1.0, run.engine.stop, "SIGINT", "cancel")
+        assert await run.to_the_end() == "stopped"
+        assert others_running() == set()
+        return run.story
+
+    assert briefly(on_virtual_time(main()))[3:] == [
+        (1.0, "StopRequested", -1),
+        (1.0, "CancelRequested", 0),
+        (1.0, "CancelRequested", 1),
+        (1.0, "AttemptCancelled", 0),
+        (1.0, "TaskCancelled", 0),
+        (1.0, "AttemptCancelled", 1),
+        (1.0, "TaskCancelled", 1),
+        (1.0, "RunFinished", -1),
+    ]
+    assert sent == []
+
+
+async def journalled(scenario: Scenario, journal: LaggingJournal) -> list[ev.Event]:
+    run = Run(scenario.scheduler(), lasting(scenario.durations), acknowledged=journal.acknowledged)
+    await run.to_the_end()
+    return run.story
+
+
+def test_a_journal_that_keeps_up_changes_no_decision() -> None:
+    for scenario in random_scenarios(60, control=False):
+        plain = story_of(scenario.scheduler(), lasting(scenario.durations))
+
+        assert on_virtual_time(journalled(scenario, LaggingJournal(0.0))) == plain
