@@ -12,10 +12,11 @@ from test_loader import EVERYTHING
 
 from llmflow.errors import PipelineError
 from llmflow.language.data_types import Parameters, plain_data
-from llmflow.language.field_types import Draft, FieldType, Record, records_in
+from llmflow.language.field_types import FieldType
 from llmflow.language.fields import PIPELINE, TASK
 from llmflow.language.loader import load
 from llmflow.language.reading import Reading
+from llmflow.language.records import Draft, Record, records_in
 from llmflow.language.reference import reference_page
 from llmflow.language.schema import json_schema
 from llmflow.language.source import Source

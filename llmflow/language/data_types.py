@@ -12,12 +12,13 @@ from typing import Any
 
 from llmflow.language import yaml_reader as yaml
 from llmflow.language.endpoint_urls import url_problem
-from llmflow.language.field_types import TEXT, Number, Record, Schema, mismatch, template_of
+from llmflow.language.field_types import TEXT, Number, Schema, mismatch, template_of
 from llmflow.language.key_like import has_key, is_key_field, is_random_word
 from llmflow.language.output_schema import SchemaProblem, check_json_schema, shorthand_schema
 from llmflow.language.pipeline import UNLIMITED
 from llmflow.language.pipeline_files import FileProblem, read_text_below
 from llmflow.language.reading import INVALID, Reading
+from llmflow.language.records import Record
 from llmflow.language.scalars import is_text
 from llmflow.language.templates import Structure
 from llmflow.language.yaml_reader import Node, Scalar

@@ -24,21 +24,19 @@ from llmflow.language.field_types import (
     TEXT,
     Boolean,
     ConditionText,
-    Drafted,
     Duration,
     Either,
-    Field,
     ListOf,
     MapOf,
     NameRule,
     Number,
     OneOf,
-    Record,
     TemplateText,
     Text,
     is_mapping,
     is_scalar,
 )
+from llmflow.language.records import Drafted, Field, Record
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.rules import RULES
 

@@ -16,13 +16,13 @@ from typing import Any
 from llmflow.errors import PipelineError, Problem
 from llmflow.language import yaml_reader as yaml
 from llmflow.language.checks import cycles_of, unruled_joins
-from llmflow.language.field_types import Draft
 from llmflow.language.fields import KINDS, PIPELINE
 from llmflow.language.input_values import value_problem
 from llmflow.language.key_like import key_places
 from llmflow.language.models import Models
 from llmflow.language.pipeline import Input, Pipeline, ProviderSpec, Scheduling, Task
 from llmflow.language.reading import Reading
+from llmflow.language.records import Draft
 from llmflow.language.references import Place, Scope, first_reference
 from llmflow.language.scalars import place_of
 from llmflow.language.source import Source

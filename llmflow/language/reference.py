@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llmflow.language.data_types import Parameters
-from llmflow.language.field_types import Drafted, Either, Field, FieldType, ListOf, MapOf, Record, records_in
+from llmflow.language.field_types import Either, FieldType, ListOf, MapOf
 from llmflow.language.fields import ACTIONS, PIPELINE, TASK
+from llmflow.language.records import Drafted, Field, Record, records_in
 from llmflow.language.references import RUN_ATTRIBUTES, TASK_ATTRIBUTES
 
 _OPENING = """\

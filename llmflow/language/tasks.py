@@ -8,7 +8,7 @@ from typing import Any
 
 from llmflow.errors import FailureKind, Mark
 from llmflow.language import yaml_reader as yaml
-from llmflow.language.field_types import Draft, template_of
+from llmflow.language.field_types import template_of
 from llmflow.language.fields import ACTIONS, MODEL_ACTIONS, TASK
 from llmflow.language.key_like import key_places
 from llmflow.language.models import Models
@@ -23,6 +23,7 @@ from llmflow.language.pipeline import (
 )
 from llmflow.language.pipeline_files import FileProblem, read_text_below
 from llmflow.language.reading import INVALID, Reading
+from llmflow.language.records import Draft
 from llmflow.language.source import Source
 from llmflow.language.templates import Structure
 from llmflow.language.yaml_reader import Scalar
