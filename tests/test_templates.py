@@ -19,10 +19,8 @@ from llmflow.language.filters import FILTERS, TESTS
 from llmflow.language.sandbox import compile_template
 from llmflow.language.syntax import read_template
 from llmflow.language.templates import (
-    Condition,
     Reference,
     Structure,
-    Template,
     TemplateProblem,
     parse_condition,
     parse_template,
@@ -495,8 +493,3 @@ def test_only_the_sandbox_turns_a_text_into_a_program() -> None:
             if name in ("from_string", "compile_expression", "from_code", "eval", "exec"):
                 found.append(f"{path.relative_to(root).as_posix()}: {name}")
     assert found == ["language/sandbox.py: from_string"]
-
-
-def test_the_public_classes_are_what_the_pipeline_imports() -> None:
-    assert isinstance(parse_template("x"), Template)
-    assert isinstance(parse_condition("x"), Condition)
