@@ -156,6 +156,23 @@ def test_a_name_is_judged_by_what_it_resolves_to():
     asyncio.run(resolve())
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_name_that_leads_to_a_metadata_service_is_not_called(protocol, monkeypatch):
+    real = socket.getaddrinfo
+
+    def names(host: str, port: int, *more: object, **options: object) -> list[object]:
+        """A name server that answers 169.254.169.254 for one name."""
+        where = "169.254.169.254" if host == "rebound.test" else host
+        return real(where, port, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    failure = failure_of(ProviderConfig("gpu", protocol, base_url="http://rebound.test/v1"), request_for())
+    assert (failure.kind, failure.retryable, failure.billed) == (FailureKind.NETWORK, False, False)
+    assert failure.detail == (
+        "http://rebound.test/v1 is refused: rebound.test resolves to 169.254.169.254, which no endpoint may be"
+    )
+
+
 POISON = {
     "OPENAI_API_KEY": "sk-canary-1",
     "OPENAI_ADMIN_KEY": "sk-canary-2",

@@ -308,14 +308,15 @@ def test_cancelling_a_call_closes_its_connection(server, protocol, stream, mode)
 def test_connections_are_kept_and_reused(server, protocol):
     server.requests.clear()
 
-    async def five() -> None:
+    async def six() -> None:
         provider = create(config_for(server, protocol), {})
         for number in range(6):
+            server.script(Reply(pause=0.02))  # also between a stream's last event and its end
             await provider.complete(request_for(stream=number >= 3))
         await provider.aclose()
         await provider.aclose()
 
-    asyncio.run(five())
+    asyncio.run(six())
     assert len({seen.connection for seen in server.requests}) == 1
 
 

@@ -136,10 +136,7 @@ class _Body(httpx2.AsyncByteStream):
             raise _translated(error) from error
 
     async def aclose(self) -> None:
-        if self._reply.content.at_eof():
-            self._reply.release()
-        else:
-            self._reply.close()
+        self._reply.release()  # closes the connection unless the body was read to its end
 
 
 async def _beginning(reply: aiohttp.ClientResponse) -> bytes:
@@ -153,10 +150,7 @@ async def _beginning(reply: aiohttp.ClientResponse) -> bytes:
     except (aiohttp.ClientError, OSError):
         pass  # the status is known, which is what the call is judged by
     finally:
-        if reply.content.at_eof():
-            reply.release()
-        else:
-            reply.close()
+        reply.release()
     return bytes(body[:MAX_ERROR_BYTES])
 
 
