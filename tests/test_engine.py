@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -136,6 +138,22 @@ def test_reports_after_the_end_are_ignored() -> None:
         return run.story
 
     assert on_virtual_time(main())[-1] == ev.RunFinished(1.0, "succeeded")
+
+
+def test_a_run_that_ended_is_held_by_no_timer_of_its_retries() -> None:
+    async def call(started: ev.AttemptStarted) -> str:
+        raise CallFailed(FailureKind.SERVER, "busy", retry_after=200.0)
+
+    async def main() -> tuple[str, bool]:
+        run = Run(scheduler("a"), call)
+        run.at(1.0, run.engine.stop, "SIGINT")
+        status, engine = await run.to_the_end(), weakref.ref(run.engine)
+        del run
+        await asyncio.sleep(0)
+        gc.collect()
+        return status, engine() is None
+
+    assert on_virtual_time(main()) == ("stopped", True)
 
 
 # ---- stops ----------------------------------------------------------------------------------------

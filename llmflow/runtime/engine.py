@@ -62,6 +62,7 @@ class Engine:
         self._held: deque[tuple[int, ev.AttemptStarted]] = deque()
         """Attempts that may be sent once the journal has acknowledged their position."""
         self._launcher: asyncio.Task[None] | None = None
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[str] = self._loop.create_future()
 
@@ -137,9 +138,10 @@ class Engine:
 
     def _wake_at(self, timer: ev.TimerSet) -> None:
         delay = self.clock.real(max(0.0, timer.due - self.clock.now()))
-        self._loop.call_later(delay, self._fire, timer)
+        self._timers[timer.timer] = self._loop.call_later(delay, self._fire, timer)
 
     def _fire(self, timer: ev.TimerSet) -> None:
+        del self._timers[timer.timer]
         self.report(ev.TimerFired(max(timer.due, self.clock.now()), timer.timer))
 
     # ---- calls ------------------------------------------------------------------------------------
@@ -212,6 +214,9 @@ class Engine:
 
     async def _end_calls(self) -> None:
         """Nothing of this run outlives it: cancel what is left and wait until it has ended."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
         rest: list[asyncio.Task[Any]] = list(self._calls.values())
         if self._launcher is not None:
             rest.append(self._launcher)
