@@ -4,10 +4,12 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
-from chaos import difficult
+from chaos import difficult, snapshot
 from random_graphs import Scenario, random_scenarios
 from virtual_run import Run, lasting, on_virtual_time, story_of
 
@@ -18,6 +20,7 @@ from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.scheduler import Scheduler
+from llmflow.scheduling.state import RunState
 from llmflow.scheduling.tasks import RetryPolicy, TaskSpec
 
 CALL = TaskSpec(pools=(0,))
@@ -511,3 +514,56 @@ def test_a_journal_that_keeps_up_changes_no_decision() -> None:
         plain = story_of(scenario.scheduler(), lasting(scenario.durations))
 
         assert on_virtual_time(journalled(scenario, LaggingJournal(0.0))) == plain
+
+
+# ---- whatever happens -----------------------------------------------------------------------------
+
+
+async def chaotic_engine(seed: int) -> Run:
+    """A run in which calls fail, ask again, hang, clean up slowly and are stopped, with a journal that lags."""
+    dice = Random(seed)
+    scenario = difficult(seed)
+
+    async def call(started: ev.AttemptStarted) -> str:
+        try:
+            await asyncio.sleep(dice.choice((0.0, 0.5, 3.0, 40.0)))
+        except asyncio.CancelledError:
+            if dice.random() < 0.3:
+                await asyncio.sleep(dice.choice((0.0, 2.0)))
+            if dice.random() < 0.3:
+                return "done"
+            raise
+        if dice.random() < 0.3:
+            raise CallFailed(dice.choice(list(FailureKind)), "no", retry_after=dice.choice((None, 0.0, 9.0, 1e9)))
+        return dice.choice(("done", "done", "done", "again"))
+
+    def evaluate(started: ev.AttemptStarted) -> str:
+        if dice.random() < 0.1:
+            raise CallFailed(FailureKind.TEMPLATE, "no such name")
+        return "done" if started.number else dice.choice(("proceed", "proceed", "skip"))
+
+    journal = LaggingJournal(dice.choice((0.0, 0.1, 5.0)))
+    run = Run(scenario.scheduler(), call, evaluate, journal.acknowledged if dice.random() < 0.7 else None)
+    if dice.random() < 0.5:
+        for _ in range(dice.randint(1, 3)):
+            run.at(dice.uniform(0.0, 60.0), run.engine.stop, "SIGINT", dice.choice(("drain", "cancel")))
+    await run.to_the_end()
+    assert others_running() == set()
+    return run
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_whatever_happens_the_engine_ends_with_a_story_that_can_be_folded_again(seed: int) -> None:
+    run = on_virtual_time(chaotic_engine(seed))
+    scheduler = run.engine.scheduler
+    again = RunState(scheduler.graph)
+    for event in run.story:
+        again.apply(event)
+    assert snapshot(again) == snapshot(scheduler.state)
+    assert isinstance(run.story[-1], ev.RunFinished)
+    begun = [e.attempt for e in run.story if isinstance(e, ev.AttemptStarted)]
+    ended = [
+        e.attempt for e in run.story if isinstance(e, ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled)
+    ]
+    assert sorted(ended) == begun
+    assert all(earlier.at <= later.at for earlier, later in pairwise(run.story))
