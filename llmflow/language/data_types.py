@@ -71,7 +71,7 @@ def _is_secret(text: str) -> bool:
     return is_random_word(word) or (len(word) >= 16 and " " not in word and any(c.isdigit() for c in word))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class PlainData:
     """Any YAML, taken as it stands: no templates."""
 
@@ -84,7 +84,7 @@ class PlainData:
         return {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class TemplateData:
     """Any YAML whose texts may be templates, as a Structure."""
 
@@ -98,7 +98,7 @@ class TemplateData:
         return {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Parameters:
     """Sampling parameters: those known are checked where they are no template, others are passed through.
 
@@ -144,7 +144,7 @@ class Parameters:
         return schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Workers:
     """A whole number of at least 1, or `unlimited` (which is 0, `UNLIMITED`)."""
 
@@ -166,7 +166,7 @@ class Workers:
         return {"anyOf": [Number(whole=True, minimum=1).schema(), {"const": "unlimited"}]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Url:
     words: str = "an `http://` or `https://` URL"
 
@@ -183,7 +183,7 @@ class Url:
         return {"type": "string", "pattern": "^https?://"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class VariableName:
     """The name of an environment variable; what looks like a key itself is not repeated."""
 
@@ -210,7 +210,7 @@ class VariableName:
         return {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class ShorthandSchema:
     """`{label: "enum[bug, billing]", urgency: integer}` → a JSON Schema."""
 
@@ -227,7 +227,7 @@ class ShorthandSchema:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class JsonSchema:
     """A JSON Schema as a mapping, or the path of a JSON file that holds one."""
 

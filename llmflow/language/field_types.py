@@ -49,7 +49,7 @@ def mismatch(node: Node, name: str, wanted: str, reading: Reading, hint: str = "
     return INVALID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Text:
     """Text; `pattern` with `pattern_words` narrows it. Not empty unless `empty`."""
 
@@ -81,7 +81,7 @@ class Text:
         return schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class TemplateText:
     """Text with `{{ … }}`; parsed, and noted in `reading.templates`."""
 
@@ -115,7 +115,7 @@ def template_of(scalar: Scalar, reading: Reading, source: Source | None = None) 
     return template
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class ConditionText:
     """A bare expression or exactly one `{{ … }}` that gives a boolean; `true` and `false` as they stand."""
 
@@ -143,7 +143,7 @@ class ConditionText:
         return {"type": ["string", "boolean"]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Boolean:
     words: str = "`true` or `false`"
 
@@ -158,7 +158,7 @@ class Boolean:
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Number:
     """A number, whole where `whole`; `minimum` is allowed itself unless `above`."""
 
@@ -195,7 +195,7 @@ class Number:
         return schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Duration:
     """`500ms`, `90s`, `10m`, `2h` → seconds; a bare number is an error."""
 
@@ -221,7 +221,7 @@ class Duration:
         return {"type": "string", "pattern": rf"^\s*(?=[0-9]){units}\s*$", "examples": ["90s", "10m"]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class OneOf:
     """One of a few words. `hints` are for words that people bring from elsewhere."""
 
@@ -248,7 +248,7 @@ class OneOf:
         return {"enum": list(self.choices)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class ListOf:
     """A list, as a tuple; where `alone`, one element may stand without the list."""
 
@@ -289,7 +289,7 @@ def _plural(words: str) -> str:
     return words if words.startswith(("one of", "text", "any")) else words + "s"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class NameRule:
     """What keys of a mapping may be: `check` gives what is wrong with one, or nothing."""
 
@@ -299,7 +299,7 @@ class NameRule:
     """name → (what is wrong, hint), or None."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class MapOf:
     """name → value, as a dict in file order; names are unique ignoring case."""
 
@@ -350,7 +350,7 @@ def check_unique(node: yaml.Mapping, what: str, reading: Reading) -> None:
             reading.problem(place, message, "rename one of the two")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Either:
     """One of several types, told apart by the node: the first whose `takes` is true reads it."""
 

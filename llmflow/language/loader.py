@@ -140,6 +140,7 @@ class _Loading:
     def _inputs(self, values: dict[str, Any]) -> dict[str, Input]:
         inputs = {}
         drafts: dict[str, Draft] = values.get("inputs", {})
+        places = self._places("inputs")
         for name, draft in drafts.items():
             v = draft.values
             has_default = v.get("default") is not None
@@ -151,7 +152,7 @@ class _Loading:
                 enum=tuple(v.get("enum", ())),
                 format=v.get("format", ""),
                 description=v.get("description", ""),
-                mark=self.reading.source.mark(self._key_place("inputs", name)),
+                mark=self.reading.source.mark(places[name]),
             )
             self._check_input(declared, draft, has_default)
             inputs[name] = declared
@@ -177,16 +178,17 @@ class _Loading:
         if has_default and (wrong := value_problem(declared, declared.default)):
             report(draft.place("default"), f"`default` of input `{declared.name}` {wrong}")
 
-    def _key_place(self, key: str, name: str) -> int:
-        node = self.root.entries[key] if isinstance(self.root, yaml.Mapping) else None
-        assert isinstance(node, yaml.Mapping)
-        return node.key_place(name)
+    def _places(self, key: str) -> dict[str, int]:
+        """Where the names written under a top-level key stand."""
+        node = self.root.entries.get(key) if isinstance(self.root, yaml.Mapping) else None
+        return dict(zip(node.entries, node.key_places, strict=True)) if isinstance(node, yaml.Mapping) else {}
 
     def _providers(self, values: dict[str, Any]) -> dict[str, ProviderSpec]:
         providers = {}
         drafts: dict[str, Draft] = values.get("providers", {})
+        places = self._places("providers")
         for name, draft in drafts.items():
-            at = self._key_place("providers", name)
+            at = places[name]
             v = dict(draft.values)
             kind = v.pop("kind", name if name in KINDS else "")
             if not kind and not draft.has("kind"):

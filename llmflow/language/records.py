@@ -15,7 +15,7 @@ from llmflow.language.reading import INVALID, Reading, Used
 from llmflow.language.yaml_reader import Node, Scalar
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Field:
     """One key of a record: the only definition there is of it."""
 
@@ -28,7 +28,7 @@ class Field:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Record:
     """A mapping with known keys, read into a dict of those that are written and valid.
 
@@ -42,8 +42,8 @@ class Record:
     aliases: Mapping[str, str] = field(default_factory=dict)
     one_of: tuple[str, ...] = ()
     none_is_empty: bool = False
-    by_name: dict[str, Field] = field(default_factory=dict, compare=False)
-    required: list[str] = field(default_factory=list, compare=False)
+    by_name: dict[str, Field] = field(default_factory=dict)
+    required: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.by_name.update((f.name, f) for f in self.fields)
@@ -95,7 +95,7 @@ class Record:
         return schema
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Draft:
     """A record that was read: the valid values, where they stand, and the templates found in them."""
 
@@ -112,7 +112,7 @@ class Draft:
         return self.node.entries[key].at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Drafted:
     """A record whose places and templates are wanted afterwards: read as a Draft."""
 

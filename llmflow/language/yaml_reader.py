@@ -106,13 +106,15 @@ def read_yaml(source: Source, encoded: bytes | None = None) -> tuple[Node, list[
 class _Open:
     """A collection whose end has not come yet: exactly one of `entries` and `items` is used."""
 
-    __slots__ = ("anchor", "at", "broken", "entries", "items", "key", "key_places", "merges", "started")
+    __slots__ = ("anchor", "at", "broken", "entries", "items", "key", "key_at", "key_places", "merges", "started")
 
     def __init__(self, at: int, anchor: str | None, started: int, items: list[Node] | None) -> None:
         self.at, self.anchor, self.started, self.items = at, anchor, started, items
         self.entries: dict[str, Node] = {}
         self.key_places: list[int] = []
-        self.key: Node | None = None
+        self.key: str | Node | None = None
+        """The key whose value comes next: its text, at `key_at`; a Scalar where it is more than plain text."""
+        self.key_at = 0
         self.merges: list[tuple[int, Node]] | None = None
         self.broken: Broken | None = None
 
@@ -122,10 +124,12 @@ class _Builder:
         self.source = source
         self.problems: list[Problem] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
+        self.doubles: list[tuple[_Open, str, int]] = []
         self.added = 0
         self.count = 0
 
     def stop(self, at: int, message: str, hint: str = "") -> UnreadableYaml:
+        self._tell_doubles()
         return UnreadableYaml([*self.problems, self.source.problem(at, message, hint)])
 
     def report(self, at: int, message: str, hint: str = "") -> None:
@@ -135,7 +139,9 @@ class _Builder:
         try:
             root = self._run(_Parser(text))
         except YAMLError as error:
+            self._tell_doubles()
             raise UnreadableYaml([*self.problems, syntax_problem(self.source, error)]) from error
+        self._tell_doubles()
         if root is None:
             message = "the file is empty" if not self.source.text.strip() else "the file holds no YAML, only comments"
             raise self.stop(0, message, "a pipeline needs at least `tasks:` with one task")
@@ -154,7 +160,13 @@ class _Builder:
             if kind is ScalarEvent:
                 self.count += 1
                 at = event.start_mark.index
-                node = Scalar(event.value, at, event.style or "")
+                text = event.value
+                plain = event.tag is None and event.anchor is None and text != MERGE
+                if plain and top is not None and top.key is None and top.items is None:
+                    top.key = intern(text)
+                    top.key_at = at
+                    continue
+                node = Scalar(text, at, event.style or "")
                 if event.tag is not None:
                     node = self._tagged(event.tag, at)
                 if event.anchor is not None:
@@ -192,29 +204,41 @@ class _Builder:
                 top.items.append(node)
             elif top.key is None:
                 top.key = node
+            elif top.key.__class__ is str and top.key not in top.entries:
+                top.entries[top.key] = node
+                top.key_places.append(top.key_at)
+                top.key = None
             else:
                 self._entry(top, node)
 
     def _entry(self, top: _Open, node: Node) -> None:
-        key = top.key
+        """Put `node` under the pending key where that is not simply a new text."""
+        key, at = top.key, top.key_at
         top.key = None
-        if key.__class__ is not Scalar:
+        if isinstance(key, Scalar):
+            at = key.at
+            if key.text == MERGE and not key.style:
+                top.merges = [*(top.merges or ()), (at, node)]
+                return
+            key = intern(key.text)
+        if not isinstance(key, str):
             if not isinstance(key, Broken):
                 assert key is not None
                 self._complex_key(top, key)
-            return
-        assert isinstance(key, Scalar)
-        text = intern(key.text)
-        if text == MERGE and not key.style:
-            if top.merges is None:
-                top.merges = []
-            top.merges.append((key.at, node))
-        elif text in top.entries:
-            first = self.source.mark(top.key_places[list(top.entries).index(text)]).line
-            self.report(key.at, f"duplicate key `{text}`: it stands in line {first} already", "keep one of the two")
+        elif key not in top.entries:
+            top.entries[key] = node
+            top.key_places.append(at)
         else:
-            top.entries[text] = node
-            top.key_places.append(key.at)
+            self.doubles.append((top, key, at))
+
+    def _tell_doubles(self) -> None:
+        """Duplicate keys, each with the line of the first: told at the end, when every key has its place."""
+        places: dict[int, dict[str, int]] = {}
+        for top, key, at in self.doubles:
+            if id(top) not in places:
+                places[id(top)] = dict(zip(top.entries, top.key_places, strict=True))
+            line = self.source.mark(places[id(top)][key]).line
+            self.report(at, f"duplicate key `{key}`: it stands in line {line} already", "keep one of the two")
 
     def _complex_key(self, top: _Open, key: Node) -> None:
         """A key that is no text; nearly always a template without quotes, which YAML takes for a mapping."""

@@ -15,9 +15,10 @@ from yaml.reader import ReaderError
 from llmflow.errors import Problem
 from llmflow.language.source import Source
 
-_UNQUOTED_TEMPLATE = re.compile(r"(?:^|[:\-,\[{])[ \t]+(\{\{)")
-_CLOSED_QUOTE = re.compile(r""":[ \t]+("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*[^\s#,}\]]""")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNQUOTED_TEMPLATE = r"(?:^|[:\-,\[{])[ \t]+(\{\{)"
+_CLOSED_QUOTE = r""":[ \t]+("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*[^\s#,}\]]"""
+_FORBIDDEN = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+# Patterns are compiled where they are used: a file that is right needs none of them.
 
 _HINTS: tuple[tuple[str, str, str], ...] = (
     (
@@ -51,11 +52,11 @@ def syntax_problem(source: Source, error: YAMLError) -> Problem:
     if "\t" in indent and "cannot start" in words:
         return source.problem(start + indent.index("\t"), f"tab in indentation, line {number}", "indent with spaces")
     for where, text in _around(source, number):
-        if found := _UNQUOTED_TEMPLATE.search(text):
+        if found := re.search(_UNQUOTED_TEMPLATE, text):
             return source.problem(
                 where + found.start(1), "an unquoted `{{` is a mapping to YAML", "put the template in quotes"
             )
-    if found := _CLOSED_QUOTE.search(line):
+    if found := re.search(_CLOSED_QUOTE, line):
         return source.problem(
             start + found.end() - 1, "text goes on behind its closing quote", "quote the whole text, or use `|`"
         )
@@ -86,7 +87,7 @@ def _closing_hint(words: str) -> str:
 
 
 def _forbidden_character(source: Source) -> Problem:
-    found = _FORBIDDEN.search(source.text)
+    found = re.search(_FORBIDDEN, source.text)
     at, code = (found.start(), ord(found.group())) if found else (0, 0)
     name = "NUL" if code == 0 else f"U+{code:04X}"
     return source.problem(at, f"control character {name} in the file", r"in a double-quoted text write `\x..`")
