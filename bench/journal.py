@@ -6,6 +6,7 @@ Every case writes the same story, three events per task, on the disk of --store 
 the current one otherwise). Enqueue: time of the handing thread until it is free again. CPU: of the
 whole process, enqueue included. "Busy" has that thread compute between its hand-overs, as an engine
 does, so that both threads want the interpreter; its own CPU is measured alone first and subtracted.
+"Per call": the three events of a task, its answer and its duration sample together.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from llmflow.history.identity import new_run_id
 from llmflow.history.journal import Journal
-from llmflow.history.records import RunRecord
+from llmflow.history.records import AnswerRecord, RunRecord, SampleRecord
 from llmflow.history.store import Store
 from llmflow.scheduling.events import AttemptStarted, AttemptSucceeded, Event, TaskSucceeded
 
@@ -71,6 +72,30 @@ def hand_over(directory: Path, durability: str, batches: list[list[Event]], turn
                 enqueue = time.perf_counter() - began
             journal.flush()
             return enqueue, time.perf_counter() - began, time.process_time() - cpu - alone
+
+
+def whole_tasks(directory: Path, durability: str, tasks: int, turns: int) -> tuple[float, float, float]:
+    """As `hand_over`, per task of a model call: three events, an answer of 300 characters and a duration sample."""
+    began = time.process_time()
+    for _ in range(tasks):
+        work(turns)
+    alone = time.process_time() - began
+    with Store.open(directory, durability=durability) as store:
+        run = RunRecord(id=new_run_id(), pipeline="bench", started_at=time.time())
+        with Journal(store, run) as journal:
+            journal.flush()
+            enqueue = 0.0
+            began, wall, cpu = 0.0, time.perf_counter(), time.process_time()
+            for task in range(tasks):
+                work(turns)
+                began = time.perf_counter()
+                journal.write([AttemptStarted(1.0, task, task, 1, 0, 0, 0)])
+                journal.answer(AnswerRecord(task, task, "x" * 300, created_at=1.0, messages=[{"role": "user"}]))
+                journal.sample(SampleRecord("t", 0.5, started_at=1.0, model="a/b", kind="openai"))
+                journal.write([AttemptSucceeded(1.5, task, task), TaskSucceeded(1.5, task)])
+                enqueue += time.perf_counter() - began
+            journal.flush()
+            return enqueue, time.perf_counter() - wall, time.process_time() - cpu - alone
 
 
 def commit_each(directory: Path, durability: str, rows: int) -> tuple[float, float]:
@@ -134,6 +159,9 @@ def main() -> None:
             enqueue, wall, cpu = hand_over(next(folders), durability, batches, turns)
             print(f"journal, {durability}, {name:18}".ljust(34) + f"{each(enqueue)} {each(wall)} {each(cpu)}"
                   f" {events / wall:10,.0f}")  # fmt: skip
+    calls = options.events // 10
+    enqueue, wall, cpu = (seconds / calls * 1e6 for seconds in whole_tasks(next(folders), "full", calls, 500))
+    print("journal, full, per call, busy".ljust(34) + f"{enqueue:8.2f} {wall:8.2f} {cpu:8.2f} {1e6 / wall:10,.0f}")
     for durability, rows in (("NORMAL", 20_000), ("FULL", 2_000)):
         wall, cpu = commit_each(next(folders), durability, rows)
         print(f"a commit per row, {durability}".ljust(34) + f"{'':8} {wall / rows * 1e6:8.2f} {cpu / rows * 1e6:8.2f}"

@@ -306,6 +306,22 @@ def test_a_run_id_that_exists_already_is_refused_and_nobody_waits(tmp_path: Path
         assert list(stories.story(store, "R")) == [RunStarted(0.0)]
 
 
+def test_who_asks_only_after_the_writer_has_failed_is_told_as_well(tmp_path: Path) -> None:
+    async def run(store: Store) -> None:
+        journal = Journal(store, record("R"))
+        position = journal.write([RunStarted(5.0)])
+        with pytest.raises(StoreError, match="UNIQUE constraint failed"):
+            journal.flush()
+        with pytest.raises(StoreError, match="UNIQUE constraint failed"):
+            await journal.acknowledged(position)
+        with pytest.raises(StoreError, match="UNIQUE constraint failed"):
+            journal.close()
+
+    with Store.open(tmp_path) as store:
+        Journal(store, record("R")).close()
+        asyncio.run(run(store))
+
+
 def test_a_full_disk_reaches_every_waiter_and_every_later_call_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
     child = subprocess.run(
         [sys.executable, history_child.__file__, "full", str(tmp_path), "400000"],

@@ -13,6 +13,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from llmflow.errors import StoreError, StoreLocked
 from llmflow.history import schema, stories
 from llmflow.history.identity import new_run_id
 from llmflow.history.journal import Journal
+from llmflow.history.locks import RunLock
 from llmflow.history.records import RunRecord
 from llmflow.history.store import Store
 from llmflow.scheduling.events import Event, RunStarted
@@ -161,6 +164,37 @@ def test_a_run_is_locked_while_its_process_lives_and_free_when_it_was_killed(tmp
         assert list((tmp_path / "locks").iterdir()) == []
 
 
+def test_a_lock_that_comes_and_goes_is_never_held_twice(tmp_path: Path) -> None:
+    """The holder removes the file as it lets go: whoever opened it just before must not lock the removed one."""
+    held: list[int] = []
+    most: list[int] = []
+
+    def take_and_release(name: int) -> None:
+        for _ in range(300):
+            try:
+                lock = RunLock(tmp_path / "R", "R")
+            except StoreLocked:
+                continue
+            held.append(name)
+            most.append(len(held))
+            time.sleep(0.0001)
+            held.remove(name)
+            lock.release()
+
+    threads = [threading.Thread(target=take_and_release, args=(n,)) for n in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(most) > 100
+    assert set(most) == {1}
+
+
 # ---- who may look ---------------------------------------------------------------------------------
 
 
@@ -223,10 +257,14 @@ def test_a_folder_that_cannot_be_created_is_named_with_the_way_out() -> None:
         assert refused.value.exit_code == 74
 
 
-def test_a_store_that_can_only_be_read_is_refused_for_a_run_and_still_read_for_statistics() -> None:
+@pytest.mark.parametrize("log", ["left", "gone"])
+def test_a_store_that_can_only_be_read_is_refused_for_a_run_and_still_read_for_statistics(log: str) -> None:
     with somebody_else() as home:
         with Store.open(home / "store") as store, Journal(store, RunRecord(id="R", pipeline="p", started_at=0.0)) as j:
             j.write([RunStarted(0.0)])
+        if log == "gone":
+            for ending in ("-wal", "-shm"):
+                (home / "store" / f"history.db{ending}").unlink(missing_ok=True)
         for path in (home / "store").iterdir():
             path.chmod(0o500 if path.is_dir() else 0o400)
         (home / "store").chmod(0o500)

@@ -27,7 +27,7 @@ from llmflow.history import location
 from llmflow.history.connection import LogKeeper, open_for_writing, store_error
 from llmflow.history.locks import Gate
 from llmflow.history.records import AnswerRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
-from llmflow.history.schema import EVENT_FIELDS, kinds_for_writing
+from llmflow.history.schema import kinds_for_writing
 from llmflow.history.store import PACKED_FROM, Store, json_text, packed
 from llmflow.protocol import clean_text
 from llmflow.scheduling.events import Event
@@ -35,21 +35,46 @@ from llmflow.scheduling.events import Event
 _HAND_OVERS_PER_COMMIT = 20_000
 """Bounds one transaction, so that a writer far behind still publishes now and then."""
 
-_WIDTH = EVENT_FIELDS + 3
-_ROW = "(" + ", ".join("?" * _WIDTH) + ")"
-_INSERT_EVENTS = tuple((n, "INSERT INTO events VALUES " + ", ".join([_ROW] * n)) for n in (100, 10, 1))
+_VALUES_PER_STATEMENT = 999
+"""SQLite's limit before 3.32; later ones allow 32,766, which measures no better."""
 
+
+class _Table:
+    """A table and the statements that put rows into it, many at a time."""
+
+    def __init__(self, name: str, columns: str) -> None:
+        self.width = columns.count(",") + 1
+        row = "(" + ", ".join("?" * self.width) + ")"
+        head = f"INSERT INTO {name} ({columns}) VALUES "
+        most = _VALUES_PER_STATEMENT // self.width
+        self._statements = [(n * self.width, head + ", ".join([row] * n)) for n in (most, 10, 1)]
+
+    def insert(self, connection: sqlite3.Connection, values: list[Any]) -> None:
+        """Insert rows whose values stand one behind the other in `values`."""
+        begin, end = 0, len(values)
+        for width, sql in self._statements:
+            while end - begin >= width:
+                _execute(connection, sql, values[begin : begin + width])
+                begin += width
+
+
+_EVENTS = _Table("events", "run, seq, kind, at, f1, f2, f3, f4, f5, f6, f7")
+_TASKS = _Table("tasks", "run, task, name, item, kind, model, dependencies")
+_ANSWERS = _Table(
+    "answers",
+    "run, task, attempt, number, output, text, messages, finish_reason, model, answered_by, endpoint, input_tokens, "
+    "output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, "
+    "request_id, key, created_at",
+)
+_SAMPLES = _Table(
+    "samples",
+    "series, run, item, number, outcome, duration, started_at, concurrency, prompt_chars, input_tokens, output_tokens, "
+    "first_token",
+)
+_SERIES = ("pipeline", "task", "model", "kind", "endpoint", "template")
 _BEGIN = """INSERT INTO runs (id, pipeline, path, source, started_at, policy, workers, seed, inputs, options, pools,
     forecast, version, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')"""
-_TASK = "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)"
-_ANSWER = """INSERT INTO answers (run, task, attempt, number, output, text, messages, finish_reason, model, answered_by,
-    endpoint, input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated,
-    duration, first_token, request_id, key, created_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_SERIES = ("pipeline", "task", "model", "kind", "endpoint", "template")
-_SAMPLE = """INSERT INTO samples (series, run, item, number, outcome, duration, started_at, concurrency, prompt_chars,
-    input_tokens, output_tokens, first_token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_FINISH = "UPDATE runs SET status = ?2, finished_at = ?3, makespan = ?4, summary = ?5 WHERE run = ?1"
+_FINISH = "UPDATE runs SET status = ?, finished_at = ?, makespan = ?, summary = ? WHERE run = ?"
 
 
 class _Flush:
@@ -61,13 +86,19 @@ class _Flush:
 
 
 class _Row(NamedTuple):
-    """A statement and its values behind the run's number, which comes first in every one of them."""
+    """Values for one row of a table, behind the number of the run."""
 
-    sql: str
+    table: _Table
     values: list[Any]
 
 
-_HandOver = list[Event] | _Row | SampleRecord | _Flush
+class _Finish(NamedTuple):
+    """Values for the end of the run's own row."""
+
+    values: list[Any]
+
+
+_HandOver = list[Event] | _Row | SampleRecord | _Finish | _Flush
 
 
 class Journal:
@@ -111,11 +142,11 @@ class Journal:
     def tasks(self, tasks: Sequence[TaskRecord]) -> None:
         """Queue what new task integers mean; before the events that use them."""
         for task in tasks:
-            self._put(_Row(_TASK, _task_row(task)))
+            self._put(_Row(_TASKS, _task_row(task)))
 
     def answer(self, answer: AnswerRecord) -> None:
         """Queue an answer; before the `AttemptSucceeded` that tells of it. Raises TypeError where it is no JSON."""
-        self._put(_Row(_ANSWER, _answer_row(answer)))
+        self._put(_Row(_ANSWERS, _answer_row(answer)))
 
     def sample(self, sample: SampleRecord) -> None:
         """Queue a duration sample."""
@@ -124,7 +155,7 @@ class Journal:
     def finish(self, outcome: RunOutcome) -> None:
         """Queue how the run ended; behind its last event."""
         values = [outcome.status, outcome.finished_at, outcome.makespan, json_text(outcome.summary)]
-        self._put(_Row(_FINISH, values))
+        self._put(_Finish(values))
 
     def _put(self, item: _HandOver) -> None:
         if self._failure is not None:
@@ -255,6 +286,7 @@ class _Writer:
     """The connection of a journal, and how each record becomes rows. Made by one thread, used by the writer's."""
 
     def __init__(self, store: Store, run: RunRecord) -> None:
+        """Raises StoreError."""
         self.database = store.database
         self._pipeline = run.pipeline
         self._sequence = 0
@@ -275,13 +307,8 @@ class _Writer:
 
         Raises sqlite3.Error or StoreError; nothing of `taken` is in the store then.
         """
-        events: list[Event] = []
-        others: list[_Row | SampleRecord] = []
-        for item in taken:
-            if isinstance(item, list):
-                events += item
-            elif not isinstance(item, _Flush):
-                others.append(item)
+        events = [event for item in taken if isinstance(item, list) for event in item]
+        others = [item for item in taken if not isinstance(item, list | _Flush)]
         if not events and not others and self._begin is None:
             return 0
         with self._gate:
@@ -290,9 +317,8 @@ class _Writer:
             try:
                 if self._begin is not None:
                     self._run = _insert_run(connection, self._begin)
-                for other in others:
-                    self._write(connection, other)
-                self._write_events(connection, events)
+                self._write(connection, others)
+                _EVENTS.insert(connection, self._event_values(events))
                 connection.execute("COMMIT")
             except BaseException:
                 self._series.clear()  # some of these rows may be gone again
@@ -314,7 +340,8 @@ class _Writer:
             self._connection.close()  # the log stays and is read by whoever opens the store next
         self._gate.close()
 
-    def _write_events(self, connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+    def _event_values(self, events: Sequence[Event]) -> list[Any]:
+        """The values of the events' rows, one behind the other."""
         values: list[Any] = []
         run, kinds = self._run, self._kinds
         for seq, event in enumerate(events, self._sequence + 1):
@@ -322,19 +349,22 @@ class _Writer:
             values += (run, seq, kind)
             values += event
             values += padding
-        begin, end = 0, len(values)
-        for rows, sql in _INSERT_EVENTS:
-            width = rows * _WIDTH
-            while end - begin >= width:
-                _execute(connection, sql, values[begin : begin + width])
-                begin += width
+        return values
 
-    def _write(self, connection: sqlite3.Connection, item: _Row | SampleRecord) -> None:
-        if isinstance(item, _Row):
-            values = [packed(v) if isinstance(v, str) and len(v) > PACKED_FROM else v for v in item.values]
-            _execute(connection, item.sql, [self._run, *values])
-        else:
-            _execute(connection, _SAMPLE, [self._series_of(connection, item), self._run, *_sample_row(item)])
+    def _write(self, connection: sqlite3.Connection, items: Sequence[_Row | SampleRecord | _Finish]) -> None:
+        tables: dict[_Table, list[Any]] = {}
+        for item in items:
+            if isinstance(item, _Row):
+                values = tables.setdefault(item.table, [])
+                values.append(self._run)
+                values += [packed(v) if isinstance(v, str) and len(v) > PACKED_FROM else v for v in item.values]
+            elif isinstance(item, SampleRecord):
+                values = tables.setdefault(_SAMPLES, [])
+                values += (self._series_of(connection, item), self._run, *_sample_row(item))
+            else:
+                _execute(connection, _FINISH, [*item.values, self._run])
+        for table, values in tables.items():
+            table.insert(connection, values)
 
     def _series_of(self, connection: sqlite3.Connection, sample: SampleRecord) -> int:
         """The number of the series that the sample belongs to; a new series is written down."""

@@ -61,15 +61,20 @@ class RunLock:
 
     def __init__(self, path: Path, run_id: str) -> None:
         self._path = path
+        refusals = 0
         while True:
             self._file = _open(path)
-            if not _try_lock(self._file, path):
-                holder = _holder(self._file)
-                os.close(self._file)
-                raise StoreLocked(f"run {run_id} is being worked on by {holder}")
-            if _same_file(self._file, path):
+            locked = _try_lock(self._file, path)
+            if locked and _same_file(self._file, path):
                 break
-            os.close(self._file)  # its last holder removed the file between our opening and our locking it
+            holder = _holder(self._file)
+            os.close(self._file)
+            if locked:  # its last holder removed the file between our opening and our locking it
+                continue
+            refusals += 1
+            if refusals == 5:
+                raise StoreLocked(f"run {run_id} is being worked on by {holder}")
+            time.sleep(0.01)  # perhaps it was only somebody looking whether there is a holder
         os.pwrite(self._file, b"%-10d" % os.getpid(), 0)
 
     def release(self) -> None:

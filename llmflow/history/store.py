@@ -22,6 +22,8 @@ COMPRESS_FROM = 64 * 1024
 PACKED_FROM = COMPRESS_FROM // 4
 """Texts of fewer characters cannot have so many bytes."""
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class Store:
     """Reads the history in one folder. Not to be shared between threads; `with` closes it."""
@@ -111,7 +113,7 @@ def unpacked(stored: str | bytes) -> str:
 
 def json_text(value: Any) -> str:
     """`value` as compact JSON, before `packed`. Raises TypeError where it is none."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def unpacked_json(stored: str | bytes) -> Any:
