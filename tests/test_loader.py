@@ -5,6 +5,9 @@ from __future__ import annotations
 import graphlib
 import itertools
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmflow.errors import FailureKind, Mark, PipelineError
+from llmflow.errors import FailureKind, Mark, PipelineError, Problem
 from llmflow.language.checks import cycles_of, unruled_joins
 from llmflow.language.loader import load
 from llmflow.language.pipeline import (
@@ -480,3 +483,78 @@ def test_loading_leaves_the_garbage_collector_as_it_was() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_without_the_c_parser_the_same_pipeline_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(EVERYTHING)
+    program = (
+        "import sys; sys.modules['yaml.cyaml'] = None\n"
+        "from llmflow.language import loader, yaml_reader\n"
+        "assert yaml_reader._Parser.__module__ == 'yaml.loader'\n"
+        "print(loader.load(sys.argv[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{load(path)}\n"
+
+
+def test_a_pipeline_is_read_from_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "p.md").write_text("Hello")
+    program = "from llmflow.language.loader import load; p = load('-'); print(p.path, p.name, p.tasks['t'].messages)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input="tasks: {t: {prompt_file: p.md}}",
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    message = MessageTemplate("user", parse_template("Hello"))
+    assert done.stdout == f"- stdin {(message,)}\n"
+
+
+_PIECES = [
+    "{{",
+    "}}",
+    " *a",
+    " &a ",
+    "<<: ",
+    "[",
+    "]",
+    "{",
+    "}",
+    '"',
+    "'",
+    "\n",
+    "\t",
+    ": ",
+    "- ",
+    "|\n",
+    "~",
+    "3",
+    "é",
+]
+_PIECES += ["yes", "\u2028", "#", "!!str ", "tasks", "when: ", "value: ", "output: ", "\r\n", "? ", "...", "{% raw %}"]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(["", *_PIECES])), min_size=1, max_size=4)
+)
+def test_a_damaged_file_is_read_or_gets_problems_with_places(damages: list[tuple[float, int, str]]) -> None:
+    text = EVERYTHING
+    for where, length, piece in damages:
+        at = int(where * len(text))
+        text = text[:at] + piece + text[at + length :]
+    problems: tuple[Problem, ...] = ()
+    try:
+        loaded(text)
+    except PipelineError as error:
+        problems = error.problems
+    assert all(p.mark.line and p.mark.column and p.render() for p in problems)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with pytest.raises(PipelineError):
+        load("-", text=data)

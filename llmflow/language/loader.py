@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,6 @@ from llmflow.language.tasks import TaskBuilder
 from llmflow.language.yaml_reader import Node, UnreadableYaml, read_yaml
 
 STDIN = "-"
-
-_NOTHING = yaml.Mapping({}, [], 0)
 
 
 def load(path: str | Path, *, text: bytes | None = None) -> Pipeline:
@@ -232,16 +231,19 @@ class _Tasks:
         self.places: dict[str, int] = {}
         if isinstance(node, yaml.Mapping):
             self.places = dict(zip(node.entries, node.key_places, strict=True))
-            node.entries.clear()  # held by the drafts from here on, which let go of it one by one
+            node.entries.clear()  # the drafts hold its nodes
         self.index = {name: i for i, name in enumerate(self.places)}
         self.edges: dict[str, tuple[str, ...]] = dict.fromkeys(self.places, ())
+        self.from_below: dict[str, Draft] = {}
+        """Tasks that depend on one further down the file; without such an edge there is no cycle."""
         self.conditional: set[str] = set()
         self.rules: dict[str, str] = {}
 
     def built(self) -> dict[str, Task]:
         mark = self.reading.source.mark
         tasks = {}
-        for name, draft in self.drafts.items():
+        for name in list(self.drafts):
+            draft = self.drafts.pop(name)  # a task's nodes and drafts are let go of one by one
             place = self.places[name]
             self.builder.prepare(name, place, draft)
             values = draft.values
@@ -259,9 +261,8 @@ class _Tasks:
             edges = self._ordered({*used, *order_only})
             self.edges[name] = edges
             tasks[name] = self.builder.build(name, mark(place), draft, edges, order_only)
-            if not order_only:
-                draft.node = _NOTHING  # what the graph's checks may still need are the places of references
-            draft.values = {}
+            if edges and self.index[edges[-1]] > self.index[name]:
+                self.from_below[name] = draft
         self._check_graph()
         return tasks
 
@@ -284,13 +285,11 @@ class _Tasks:
         return found
 
     def _check_graph(self) -> None:
-        index = self.index
-        downward = all(not above or index[above[-1]] < index[name] for name, above in self.edges.items())
-        if downward and not self.conditional and not self.rules:
-            return  # no edge leads up the file, so there is no cycle, and nothing can be skipped
+        if not self.from_below and not self.conditional and not self.rules:
+            return  # no cycle, and nothing can be skipped
         cycles, graph = cycles_of(self.edges)
         for cycle in cycles:
-            at, source = self._edge_place(self.drafts[cycle[1]], cycle[0])
+            at, source = self._place_in(cycle)
             hint = "one of them must do without another's output"
             self.reading.problem(at, f"tasks depend on each other in a circle: {' -> '.join(cycle)}", hint, source)
         for name, (skipped, other) in unruled_joins(graph, self.conditional, self.rules).items():
@@ -300,8 +299,10 @@ class _Tasks:
                 "`none_failed_min_one_success` runs it with what is there, `all_success` skips it too",
             )
 
-    def _edge_place(self, draft: Draft, dependency: str) -> tuple[int, Source | None]:
-        """Where a task says that it depends on `dependency`."""
+    def _place_in(self, cycle: list[str]) -> tuple[int, Source | None]:
+        """Where an edge of the cycle that leads down the file is written; there is one in each."""
+        dependency, task = next((d, t) for d, t in pairwise(cycle) if self.index[d] > self.index[t])
+        draft = self.from_below[task]
         if found := first_reference(draft.templates, dependency):
             used, offset = found
             return place_of(used.source, used.scalar, offset), used.source
