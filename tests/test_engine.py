@@ -260,7 +260,7 @@ def test_an_answer_in_the_instant_of_its_cancellation_is_kept(
     ends = [type(e) for e in story if isinstance(e, ev.TaskSucceeded | ev.TaskCancelled)]
     assert ends == [ev.TaskSucceeded if turns else ev.TaskCancelled]
     assert answered == ([0] if turns else [])
-    assert any(isinstance(e, ev.CancelRequested) for e in story) == (turns < 3)
+    assert any(isinstance(e, ev.CancelRequested) for e in story) == (turns < 2)
 
 
 def test_a_call_that_saves_its_answer_while_it_is_cancelled_has_succeeded() -> None:
