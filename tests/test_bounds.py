@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
-from small_graphs import best_makespan, random_graph, random_graphs
+from random_schedules import best_makespan, random_graph, random_graphs
 from worked_example import worked_example
 
 from llmflow.scheduling.bounds import Bound, lower_bound, pooled_lower_bound
@@ -55,6 +55,13 @@ def test_the_kind_says_which_argument_gave_the_bound() -> None:
     assert lower_bound(fan, [2.0, 3.0, 3.0, 3.0, 3.0], 2, interval=False) == Bound(7.0, "work")
 
 
+def test_one_worker_must_take_two_of_three_whole_tasks() -> None:
+    apart = Graph.of({"head": [], **{name: ["head"] for name in "abc"}, "tail": ["a", "b", "c"]})
+    assert lower_bound(apart, [1.0, 5.0, 4.0, 3.0, 2.0], 2) == Bound(10.0, "interval")
+    many = Graph.of({name: [] for name in "abcde"})
+    assert lower_bound(many, [4.0, 4.0, 4.0, 4.0, 4.0], 2) == Bound(12.0, "interval")
+
+
 def test_unlimited_workers_and_an_empty_graph_have_their_bound_too() -> None:
     graph, durations = worked_example()
     assert lower_bound(Graph(), [], 4) == Bound(0.0, "critical path")
@@ -68,7 +75,7 @@ def test_unlimited_workers_and_an_empty_graph_have_their_bound_too() -> None:
 def test_a_bound_of_whole_numbers_is_rounded_up_and_of_parts_is_not() -> None:
     apart = Graph.of({name: [] for name in "abc"})
     assert lower_bound(apart, [1.0, 1.0, 1.0], 2) == Bound(2.0, "work")
-    assert lower_bound(apart, [0.5, 0.5, 0.5], 2) == Bound(0.75, "work")
+    assert lower_bound(apart, [0.5, 0.5, 0.5], 2, interval=False) == Bound(0.75, "work")
     assert lower_bound(apart, [0.0, 0.0, 0.0], 2) == Bound(0.0, "critical path")
 
 

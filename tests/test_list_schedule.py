@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from small_graphs import random_graphs, violations
+from random_schedules import random_graphs, violations
 from worked_example import worked_example
 
 from llmflow.scheduling.graph import Graph, timing, upward_ranks

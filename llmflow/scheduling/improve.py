@@ -1,0 +1,330 @@
+"""Plans for durations that are near certain: better than any one priority rule, and proved where possible.
+
+Starting from critical-path order, two ideas find shorter schedules:
+
+* Forward–backward improvement (Tormos & Lova 2001; "justification", Valls et al. 2005). Schedule the
+  mirrored graph, the task that ended last going first; mirror the result back and repeat. Each pass
+  is one list schedule, and late tasks drift to where they press least.
+* Iterated greedy (Ruiz & Stützle 2007). Blur the start times of the schedule at hand inside a window
+  of time, rebuild it in the blurred order, improve it as above, keep it unless it is longer. Place
+  and width of the window and the blur are drawn anew each time, fine to coarse; a search that stands
+  still starts over from the whole order blurred.
+
+It stops at the lower bound (then the plan is proved optimal), at its budget, or after a number of
+iterations. A mirrored schedule is greedy from its end, so seen from its start it may let a worker
+idle while a task is ready: the kind of plan that no priority order can express.
+
+Inside, durations are whole ticks, so that a moment and a task fit into one integer and a heap of
+integers is all the bookkeeping; edges that others imply are left out. The plan that leaves is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from random import Random
+
+from llmflow.scheduling.bounds import Bound, pooled_lower_bound
+from llmflow.scheduling.graph import Graph, upward_ranks
+from llmflow.scheduling.list_schedule import Schedule, list_schedule, ranked
+
+CRITICAL_PATH, FORWARD_BACKWARD, ITERATED_GREEDY = "critical path", "forward-backward", "iterated greedy"
+
+TICKS = 1 << 32
+"""Into how many ticks the sum of all durations is divided where they are not whole numbers."""
+
+BLUR = (0.02, 0.4)
+"""Smallest and largest blur of a start time, as a share of the makespan."""
+
+WINDOW = (0.05, 0.45)
+"""Smallest and largest half width of the window of time that is blurred, as a share of the makespan."""
+
+PASSES = 6
+"""How many list schedules one improvement may take; it ends after one that is no shorter."""
+
+STANDSTILL = 60
+"""Iterations without a shorter schedule after which the search starts over."""
+
+REDUCED = 4096
+"""Up to how many tasks implied edges are left out: the ancestors of each are kept as a set of bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A schedule and how good it is. Times in the unit of the durations.
+
+    `priorities` (higher first) reproduce it in a greedy dispatcher unless `idles`: then only `starts`
+    do, because a worker is kept free on purpose. `method` names the idea that found it.
+    """
+
+    priorities: list[float]
+    schedule: Schedule
+    bound: Bound
+    method: str
+    idles: bool
+    iterations: int
+
+    @property
+    def makespan(self) -> float:
+        return self.schedule.makespan
+
+    @property
+    def starts(self) -> list[float]:
+        return self.schedule.starts
+
+    @property
+    def proved(self) -> bool:
+        """No schedule is shorter (up to rounding of floats)."""
+        return self.makespan <= self.bound.value * (1 + 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The graph as seen from its start, or mirrored, from its end. Ticks."""
+
+    pending: list[int]
+    sources: list[int]
+    following: list[tuple[int, ...]]
+
+
+class _Search:
+    """One problem in ticks, and its list schedules from either side."""
+
+    def __init__(
+        self, graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int]
+    ) -> None:
+        self.n = len(graph)
+        total = sum(durations)
+        whole = total < TICKS and all(float(d).is_integer() for d in durations)
+        self.scale = 1.0 if whole or not total else TICKS / total
+        self.ticks = [round(d * self.scale) for d in durations]
+        self.base = 1 << self.n.bit_length()
+        above, below = _needed_edges(graph)
+        self.sides = tuple(
+            _Side([len(x) for x in before], [t for t, x in enumerate(before) if not x], after)
+            for before, after in ((above, below), (below, above))
+        )
+        # As many workers as tasks are as good as unlimited; index -1 is the pool that holds none.
+        self.workers = [w or self.n for w in workers] + [self.n]
+        self.pool_of = list(pool_of)
+        self.one_pool = self.workers[pool_of[0]] if len(set(pool_of)) == 1 else 0
+
+    def schedule(self, mirrored: int, order: Sequence[int]) -> tuple[int, list[int]]:
+        """Makespan and finishes of the greedy schedule of `order`; `mirrored` 1 counts time from the end."""
+        rank = [0] * self.n
+        for position, task in enumerate(order):
+            rank[task] = position
+        kernel = self._one_pool if self.one_pool else self._pools
+        return kernel(self.sides[mirrored], order, rank)
+
+    def _one_pool(self, side: _Side, order: Sequence[int], rank: list[int]) -> tuple[int, list[int]]:
+        following, ticks, base = side.following, self.ticks, self.base
+        pending = side.pending[:]
+        ready = [rank[t] for t in side.sources]
+        heapify(ready)
+        finishes = [0] * self.n
+        running: list[int] = []
+        free, now = self.one_pool, 0
+        while True:
+            while free and ready:
+                task = order[heappop(ready)]
+                finishes[task] = end = now + ticks[task]
+                heappush(running, end * base + task)
+                free -= 1
+            if not running:
+                return now, finishes
+            entry = heappop(running)
+            now = entry // base
+            later = (now + 1) * base
+            while True:
+                free += 1
+                for d in following[entry % base]:
+                    if pending[d] == 1:
+                        heappush(ready, rank[d])
+                    else:
+                        pending[d] -= 1
+                if running and running[0] < later:
+                    entry = heappop(running)
+                else:
+                    break
+
+    def _pools(self, side: _Side, order: Sequence[int], rank: list[int]) -> tuple[int, list[int]]:
+        following, ticks, base, pool_of = side.following, self.ticks, self.base, self.pool_of
+        pending = side.pending[:]
+        free = self.workers[:]
+        ready: list[list[int]] = [[] for _ in free]
+        for task in side.sources:
+            ready[pool_of[task]].append(rank[task])
+        for queue in ready:
+            heapify(queue)
+        finishes = [0] * self.n
+        running: list[int] = []
+        now = 0
+        pools = range(len(free))
+        while True:
+            for pool in pools:
+                queue = ready[pool]
+                while queue and free[pool]:
+                    task = order[heappop(queue)]
+                    finishes[task] = end = now + ticks[task]
+                    heappush(running, end * base + task)
+                    free[pool] -= 1
+            if not running:
+                return now, finishes
+            now = running[0] // base
+            later = (now + 1) * base
+            while running and running[0] < later:
+                task = heappop(running) % base
+                free[pool_of[task]] += 1
+                for d in following[task]:
+                    if pending[d] == 1:
+                        heappush(ready[pool_of[d]], rank[d])
+                    else:
+                        pending[d] -= 1
+
+
+def plan(
+    graph: Graph,
+    durations: Sequence[float],
+    workers: int | Sequence[int],
+    *,
+    budget_s: float,
+    seed: int,
+    clock: Callable[[], float],
+    pool_of: Sequence[int] | None = None,
+    iterations: int = 1_000_000,
+) -> Plan:
+    """The shortest schedule found before `clock` has advanced by `budget_s`, or after `iterations`.
+
+    `workers` and `pool_of` as in `list_schedule`. Never worse than the critical-path list schedule;
+    the same for the same seed as long as the budget is not what ends it.
+    """
+    ends = clock() + budget_s
+    pools = [0] * len(graph) if pool_of is None else pool_of
+    sizes = [workers] if isinstance(workers, int) else list(workers)
+    ranks = upward_ranks(graph, durations)
+    first = list_schedule(graph, durations, ranks, sizes, pools)
+    bound = pooled_lower_bound(graph, durations, pools, sizes, interval=False)
+    if first.makespan > bound.value * (1 + 1e-9) and clock() < ends:
+        bound = pooled_lower_bound(graph, durations, pools, sizes)
+    if first.makespan <= bound.value * (1 + 1e-9):
+        return Plan(ranks, first, bound, CRITICAL_PATH, False, 0)
+    search = _Search(graph, durations, pools, sizes)
+    improver = _Improver(search, int(bound.value * search.scale * (1 + 1e-9)), lambda: clock() < ends)
+    length, side, finishes = improver.descend(0, ranked(ranks))
+    shortest = improver.best
+    tries = improver.iterate(side, length, finishes, seed, iterations)
+    method = ITERATED_GREEDY if improver.best < shortest else FORWARD_BACKWARD
+    found = _exact(graph, durations, improver.starts, search)
+    if found.makespan >= first.makespan:
+        return Plan(ranks, first, bound, CRITICAL_PATH, False, tries)
+    order = sorted(range(len(graph)), key=found.starts.__getitem__)
+    priorities = [0.0] * len(graph)
+    for position, task in enumerate(order):
+        priorities[task] = float(-position)
+    greedy = list_schedule(graph, durations, priorities, sizes, pools)
+    idles = greedy.makespan > found.makespan * (1 + 1e-9)
+    return Plan(priorities, found if idles else greedy, bound, method, idles, tries)
+
+
+class _Improver:
+    """The search itself: the best schedule so far, and forward–backward passes that look for a better one."""
+
+    def __init__(self, search: _Search, target: int, in_time: Callable[[], bool]) -> None:
+        self.search, self.target, self.in_time = search, target, in_time
+        self.best = -1
+        self.starts: list[int] = []
+
+    @property
+    def done(self) -> bool:
+        return 0 <= self.best <= self.target or not self.in_time()
+
+    def descend(self, mirrored: int, order: Sequence[int]) -> tuple[int, int, list[int]]:
+        """(makespan, mirrored, finishes) of the shortest of some alternating passes that begin with `order`."""
+        tasks, ticks, schedule = range(self.search.n), self.search.ticks, self.search.schedule
+        shortest, side, kept = -1, mirrored, [0]
+        longer = 0
+        for _ in range(PASSES):
+            length, finishes = schedule(mirrored, order)
+            if length < self.best or self.best < 0:
+                self.best = length
+                self.starts = [length - f if mirrored else f - t for f, t in zip(finishes, ticks, strict=True)]
+            longer = 0 if length < shortest else longer + 1
+            if length <= shortest or shortest < 0:
+                shortest, side, kept = length, mirrored, finishes
+            if longer > 1 or self.done:
+                break
+            order = sorted(tasks, key=finishes.__getitem__, reverse=True)
+            mirrored = 1 - mirrored
+        return shortest, side, kept
+
+    def iterate(self, mirrored: int, length: int, finishes: list[int], seed: int, iterations: int) -> int:
+        """Blur and descend until done; the number of iterations taken."""
+        dice = Random(seed)
+        random = dice.random
+        ticks, tasks = self.search.ticks, range(self.search.n)
+        (low, high), (narrow, wide) = BLUR, WINDOW
+        tries = still = 0
+        while tries < iterations and not self.done:
+            tries += 1
+            starts = [f - t for f, t in zip(finishes, ticks, strict=True)]
+            if still < STANDSTILL:
+                blur = length * low * (high / low) ** random()
+                middle, half = random() * length, length * (narrow + (wide - narrow) * random())
+                early, late = middle - half, middle + half
+            else:
+                blur, early, late = length * high, -1.0, length + 1.0
+            keys = [s + random() * blur if early < s < late else s for s in starts]
+            found, side, ends = self.descend(mirrored, sorted(tasks, key=keys.__getitem__))
+            if found < length or still >= STANDSTILL:
+                still = 0
+            else:
+                still += 1
+            if found <= length or not still:
+                length, mirrored, finishes = found, side, ends
+        return tries
+
+
+def _needed_edges(graph: Graph) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Dependencies and dependents of each task without those that follow from others (transitive reduction)."""
+    if len(graph) > REDUCED:
+        return graph.dependencies, [tuple(d) for d in graph.dependents]
+    ancestors = [0] * len(graph)
+    above: list[tuple[int, ...]] = [()] * len(graph)
+    below: list[list[int]] = [[] for _ in ancestors]
+    for task in graph.order():
+        direct = further = 0
+        for d in graph.dependencies[task]:
+            direct |= 1 << d
+            further |= ancestors[d]
+        ancestors[task] = direct | further
+        above[task] = tuple(d for d in graph.dependencies[task] if not further >> d & 1)
+        for d in above[task]:
+            below[d].append(task)
+    return above, [tuple(d) for d in below]
+
+
+def _exact(graph: Graph, durations: Sequence[float], starts: Sequence[int], search: _Search) -> Schedule:
+    """The schedule of `starts` (ticks) with its workers and with exact times: no later than the ticks say."""
+    n, ticks, pool_of = search.n, search.ticks, search.pool_of
+    place = [0] * n
+    for position, task in enumerate(graph.order()):
+        place[task] = position
+    # A task without length shares its moment with one that follows on the same worker: it goes first.
+    order = sorted(range(n), key=lambda t: (starts[t], ticks[t] > 0, place[t]))
+    idle = [list(range(min(w, n))) for w in search.workers]
+    running: list[tuple[int, int]] = []
+    free_at: dict[tuple[int, int], float] = {}
+    exact, finishes, held = [0.0] * n, [0.0] * n, [-1] * n
+    for task in order:
+        while running and running[0][0] <= starts[task]:
+            ended = heappop(running)[1]
+            heappush(idle[pool_of[ended]], held[ended])
+        pool = pool_of[task]
+        held[task] = worker = heappop(idle[pool])
+        heappush(running, (starts[task] + ticks[task], task))
+        begin = max([free_at.get((pool, worker), 0.0), *(finishes[d] for d in graph.dependencies[task])])
+        exact[task] = begin
+        finishes[task] = free_at[pool, worker] = begin + durations[task]
+    return Schedule(max(finishes), exact, finishes, [-1 if pool_of[t] < 0 else held[t] for t in range(n)])
