@@ -35,6 +35,9 @@ class Span(NamedTuple):
         return self.end - self.start
 
 
+_ENDS = frozenset({AttemptSucceeded, AttemptFailed, AttemptCancelled})
+
+
 class Spans:
     """Feed it the story in order, in any batches."""
 
@@ -52,7 +55,7 @@ class Spans:
             if type(event) is AttemptStarted:
                 if event.pool != CONTROL:
                     begun[event.attempt] = event
-            elif type(event) in (AttemptSucceeded, AttemptFailed, AttemptCancelled):
+            elif type(event) in _ENDS:
                 start = begun.pop(event.attempt, None)  # type: ignore[union-attr]
                 if start is not None:
                     ok = type(event) is AttemptSucceeded
