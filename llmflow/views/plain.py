@@ -55,19 +55,23 @@ class PlainLines:
         first_started_at, usage = self._context.state.first_started_at, self._context.usage
         others = self._others
         lines: list[str] = []
+        stamped, stamp = -1.0, ""
         for event in events:
+            if type(event) is ev.AttemptSucceeded:
+                continue  # its task's own end says more
+            if (at := event.at) != stamped:
+                stamped, stamp = at, f"{at:9.2f}"  # many events of a batch share their time
             if type(event) is ev.AttemptStarted:
-                at, task, _, number, pool, _, worker, _ = event
+                _, task, _, number, pool, _, worker, _ = event
                 if pool >= 0:
                     again = f" again, attempt {number}," if number > 1 else ""
-                    lines.append(f"{at:9.2f}  {names[task]}  started{again} on {pools[pool]}/{worker}\n")
+                    lines.append(f"{stamp}  {names[task]}  started{again} on {pools[pool]}/{worker}\n")
             elif type(event) is ev.TaskSucceeded:
-                at, task = event
+                task = event.task
                 tokens = f", {tokens_text(usage[task])}" if task in usage else ""
-                took = at - first_started_at[task]
-                lines.append(f"{at:9.2f}  {names[task]}  succeeded after {took:.2f} s{tokens}\n")
+                lines.append(f"{stamp}  {names[task]}  succeeded after {at - first_started_at[task]:.2f} s{tokens}\n")
             elif (sentence := others.get(type(event))) is not None:
-                lines.append(f"{event.at:9.2f}  {sentence(event)}\n")
+                lines.append(f"{stamp}  {sentence(event)}\n")
         if lines:
             self._write("".join(lines))
 
