@@ -143,6 +143,26 @@ def test_reports_after_the_end_are_ignored() -> None:
     assert on_virtual_time(main())[-1] == ev.RunFinished(1.0, "succeeded")
 
 
+def test_a_timer_that_fires_a_hair_early_is_reported_as_due() -> None:
+    """A loop fires what is due within its clock's resolution; the story must not go back in time."""
+    due = 1.0 + 2.0**-31
+
+    async def call(started: ev.AttemptStarted) -> str:
+        if started.number == 1:
+            raise CallFailed(FailureKind.SERVER, "busy", retry_after=due)
+        return "done"
+
+    async def main() -> tuple[list[ev.Event], float]:
+        run = Run(scheduler("a"), call)
+        run.at(1.0, list)
+        await run.to_the_end()
+        return run.story, asyncio.get_running_loop().time()
+
+    story, at = on_virtual_time(main())
+    assert ev.TimerFired(due, 1) in story
+    assert at == 1.0
+
+
 def test_a_run_that_ended_is_held_by_no_timer_of_its_retries() -> None:
     async def call(started: ev.AttemptStarted) -> str:
         raise CallFailed(FailureKind.SERVER, "busy", retry_after=200.0)
@@ -454,6 +474,23 @@ def test_calls_go_out_commit_by_commit() -> None:
 
     on_virtual_time(main())
     assert sent == [(0.5, 0), (0.5, 1), (2.0, 2)]
+
+
+def test_a_stale_report_between_decision_and_send_holds_nothing_up() -> None:
+    async def main() -> str:
+        run = Run(scheduler("a"), lasting([1.0]), acknowledged=LaggingJournal(0.5).acknowledged)
+        publish = run.engine._publish
+
+        def meddling(events: Sequence[ev.Event]) -> int:
+            if isinstance(events[-1], ev.AttemptStarted):
+                run.engine.report(ev.TimerFired(0.0, 77))
+            return publish(events)
+
+        run.engine._publish = meddling
+        async with asyncio.timeout(60.0):
+            return await run.to_the_end()
+
+    assert on_virtual_time(main()) == "succeeded"
 
 
 def test_a_journal_that_fails_ends_the_run_and_nothing_is_sent() -> None:
