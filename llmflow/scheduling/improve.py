@@ -14,25 +14,22 @@ It stops at the lower bound (then the plan is proved optimal), at its budget, or
 iterations. A mirrored schedule is greedy from its end, so seen from its start it may let a worker
 idle while a task is ready: the kind of plan that no priority order can express.
 
-Inside, durations are whole ticks, so that a moment and a task fit into one integer and a heap of
-integers is all the bookkeeping; edges that others imply are left out. The plan that leaves is exact.
+The search counts in ticks (see `ticks`); the plan that leaves is exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from random import Random
 
 from llmflow.scheduling.bounds import Bound, pooled_lower_bound
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.list_schedule import Schedule, list_schedule, ranked
+from llmflow.scheduling.ticks import TickSchedules
 
 CRITICAL_PATH, FORWARD_BACKWARD, ITERATED_GREEDY = "critical path", "forward-backward", "iterated greedy"
-
-TICKS = 1 << 32
-"""Into how many ticks the sum of all durations is divided where they are not whole numbers."""
 
 BLUR = (0.02, 0.4)
 """Smallest and largest blur of a start time, as a share of the makespan."""
@@ -45,9 +42,6 @@ PASSES = 6
 
 STANDSTILL = 60
 """Iterations without a shorter schedule after which the search starts over."""
-
-REDUCED = 4096
-"""Up to how many tasks implied edges are left out: the ancestors of each are kept as a set of bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,111 +73,6 @@ class Plan:
         return self.makespan <= self.bound.value * (1 + 1e-9)
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """The graph as seen from its start, or mirrored, from its end. Ticks."""
-
-    pending: list[int]
-    sources: list[int]
-    following: list[tuple[int, ...]]
-
-
-class _Search:
-    """One problem in ticks, and its list schedules from either side."""
-
-    def __init__(
-        self, graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int]
-    ) -> None:
-        self.n = len(graph)
-        total = sum(durations)
-        whole = total < TICKS and all(float(d).is_integer() for d in durations)
-        self.scale = 1.0 if whole or not total else TICKS / total
-        self.ticks = [round(d * self.scale) for d in durations]
-        self.base = 1 << self.n.bit_length()
-        above, below = _needed_edges(graph)
-        self.sides = tuple(
-            _Side([len(x) for x in before], [t for t, x in enumerate(before) if not x], after)
-            for before, after in ((above, below), (below, above))
-        )
-        # As many workers as tasks are as good as unlimited; index -1 is the pool that holds none.
-        self.workers = [w or self.n for w in workers] + [self.n]
-        self.pool_of = list(pool_of)
-        self.one_pool = self.workers[pool_of[0]] if len(set(pool_of)) == 1 else 0
-
-    def schedule(self, mirrored: int, order: Sequence[int]) -> tuple[int, list[int]]:
-        """Makespan and finishes of the greedy schedule of `order`; `mirrored` 1 counts time from the end."""
-        rank = [0] * self.n
-        for position, task in enumerate(order):
-            rank[task] = position
-        kernel = self._one_pool if self.one_pool else self._pools
-        return kernel(self.sides[mirrored], order, rank)
-
-    def _one_pool(self, side: _Side, order: Sequence[int], rank: list[int]) -> tuple[int, list[int]]:
-        following, ticks, base = side.following, self.ticks, self.base
-        pending = side.pending[:]
-        ready = [rank[t] for t in side.sources]
-        heapify(ready)
-        finishes = [0] * self.n
-        running: list[int] = []
-        free, now = self.one_pool, 0
-        while True:
-            while free and ready:
-                task = order[heappop(ready)]
-                finishes[task] = end = now + ticks[task]
-                heappush(running, end * base + task)
-                free -= 1
-            if not running:
-                return now, finishes
-            entry = heappop(running)
-            now = entry // base
-            later = (now + 1) * base
-            while True:
-                free += 1
-                for d in following[entry % base]:
-                    if pending[d] == 1:
-                        heappush(ready, rank[d])
-                    else:
-                        pending[d] -= 1
-                if running and running[0] < later:
-                    entry = heappop(running)
-                else:
-                    break
-
-    def _pools(self, side: _Side, order: Sequence[int], rank: list[int]) -> tuple[int, list[int]]:
-        following, ticks, base, pool_of = side.following, self.ticks, self.base, self.pool_of
-        pending = side.pending[:]
-        free = self.workers[:]
-        ready: list[list[int]] = [[] for _ in free]
-        for task in side.sources:
-            ready[pool_of[task]].append(rank[task])
-        for queue in ready:
-            heapify(queue)
-        finishes = [0] * self.n
-        running: list[int] = []
-        now = 0
-        pools = range(len(free))
-        while True:
-            for pool in pools:
-                queue = ready[pool]
-                while queue and free[pool]:
-                    task = order[heappop(queue)]
-                    finishes[task] = end = now + ticks[task]
-                    heappush(running, end * base + task)
-                    free[pool] -= 1
-            if not running:
-                return now, finishes
-            now = running[0] // base
-            later = (now + 1) * base
-            while running and running[0] < later:
-                task = heappop(running) % base
-                free[pool_of[task]] += 1
-                for d in following[task]:
-                    if pending[d] == 1:
-                        heappush(ready[pool_of[d]], rank[d])
-                    else:
-                        pending[d] -= 1
-
-
 def plan(
     graph: Graph,
     durations: Sequence[float],
@@ -210,7 +99,7 @@ def plan(
         bound = pooled_lower_bound(graph, durations, pools, sizes)
     if first.makespan <= bound.value * (1 + 1e-9):
         return Plan(ranks, first, bound, CRITICAL_PATH, False, 0)
-    search = _Search(graph, durations, pools, sizes)
+    search = TickSchedules(graph, durations, pools, sizes)
     improver = _Improver(search, int(bound.value * search.scale * (1 + 1e-9)), lambda: clock() < ends)
     length, side, finishes = improver.descend(0, ranked(ranks))
     shortest = improver.best
@@ -231,7 +120,7 @@ def plan(
 class _Improver:
     """The search itself: the best schedule so far, and forward–backward passes that look for a better one."""
 
-    def __init__(self, search: _Search, target: int, in_time: Callable[[], bool]) -> None:
+    def __init__(self, search: TickSchedules, target: int, in_time: Callable[[], bool]) -> None:
         self.search, self.target, self.in_time = search, target, in_time
         self.best = -1
         self.starts: list[int] = []
@@ -286,26 +175,7 @@ class _Improver:
         return tries
 
 
-def _needed_edges(graph: Graph) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Dependencies and dependents of each task without those that follow from others (transitive reduction)."""
-    if len(graph) > REDUCED:
-        return graph.dependencies, [tuple(d) for d in graph.dependents]
-    ancestors = [0] * len(graph)
-    above: list[tuple[int, ...]] = [()] * len(graph)
-    below: list[list[int]] = [[] for _ in ancestors]
-    for task in graph.order():
-        direct = further = 0
-        for d in graph.dependencies[task]:
-            direct |= 1 << d
-            further |= ancestors[d]
-        ancestors[task] = direct | further
-        above[task] = tuple(d for d in graph.dependencies[task] if not further >> d & 1)
-        for d in above[task]:
-            below[d].append(task)
-    return above, [tuple(d) for d in below]
-
-
-def _exact(graph: Graph, durations: Sequence[float], starts: Sequence[int], search: _Search) -> Schedule:
+def _exact(graph: Graph, durations: Sequence[float], starts: Sequence[int], search: TickSchedules) -> Schedule:
     """The schedule of `starts` (ticks) with its workers and with exact times: no later than the ticks say."""
     n, ticks, pool_of = search.n, search.ticks, search.pool_of
     place = [0] * n
