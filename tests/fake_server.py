@@ -70,6 +70,7 @@ MODES = {
     "hang": "accept the request and never say a word",
     "rst": "reset the connection before any reply",
     "close": "close the connection before any reply",
+    "leave": "a proper stream, and the connection closed behind it without a word",
     "rst_body": "reset it in the middle of the body",
     "short": "promise more bytes than are sent",
     "garbage": "answer with bytes that are no HTTP",
@@ -389,6 +390,8 @@ class Connection(asyncio.Protocol):
             elif self.transport.get_write_buffer_size() > 1 << 20:
                 await asyncio.sleep(0.001)
         self.transport.write(b"0\r\n\r\n")
+        if reply.mode == "leave":
+            return self.hang_up(reset=False)
         self.finished()
         return None
 

@@ -79,6 +79,16 @@ def test_both_sdks_stream_and_tell_of_progress(local_server: ModelServer, kind: 
     assert response.usage.input_tokens > 10
 
 
+def test_a_call_after_a_stream_is_not_lost_to_a_connection_that_the_server_closed(local_server: ModelServer) -> None:
+    async def alternate(provider: Provider) -> Response:
+        for _ in range(3):
+            await provider.complete(ask("Hi", 2, stream=True), lambda tokens: None)
+            last = await provider.complete(ask("Hi", 2))
+        return last
+
+    assert on_server(local_server, "openai", alternate).usage.output_tokens == 2
+
+
 def test_a_schema_is_kept_by_the_grammar(local_server: ModelServer) -> None:
     request = ask("Is this review good or bad? 'I love it.'", tokens=40, schema=SENTIMENT)
     response = on_server(local_server, "openai", lambda provider: provider.complete(request))

@@ -321,6 +321,21 @@ def test_connections_are_kept_and_reused(server, protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_call_behind_a_stream_goes_out_again_where_the_server_had_let_go_unannounced(server, protocol):
+    server.requests.clear()
+    server.script(*[Reply(mode="leave"), Reply()] * 5)
+
+    async def ten() -> list[str]:
+        provider = create(config_for(server, protocol), {})
+        replies = [await provider.complete(request_for(f"number {n}", stream=n % 2 == 0)) for n in range(10)]
+        await provider.aclose()
+        return [reply.text for reply in replies]
+
+    assert asyncio.run(ten()) == [f"You said: number {n}" for n in range(10)]
+    assert len(server.requests) == 10
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_many_calls_run_at_once(server, protocol):
     server.most_active = 0
 

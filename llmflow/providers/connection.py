@@ -88,15 +88,14 @@ class Transport(httpx2.AsyncBaseTransport):
         if self._session is None:
             self._session = self._open()
         try:
-            reply = await self._session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=self._headers(request),
-                data=await request.aread() or None,
-                allow_redirects=False,
-                compress=False,
-                proxy=self._proxy,
-            )
+            try:
+                reply = await self._send(self._session, request)
+            except aiohttp.ClientError as error:
+                if not isinstance(error.__cause__, aiohttp.ClientConnectionResetError):
+                    raise
+                # A kept connection that the server had closed without saying so (llama.cpp does after every
+                # stream). The request was never whole on the wire, so it goes out again, once, on another one.
+                reply = await self._send(self._session, request)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
         stream: httpx2.AsyncByteStream = _Body(reply)
@@ -105,6 +104,17 @@ class Transport(httpx2.AsyncBaseTransport):
             stream = httpx2.ByteStream(await _beginning(reply))
             headers = [(name, value) for name, value in headers if name.lower() not in _LENGTHS]
         return httpx2.Response(reply.status, headers=headers, stream=stream, request=request)
+
+    async def _send(self, session: aiohttp.ClientSession, request: httpx2.Request) -> aiohttp.ClientResponse:
+        return await session.request(
+            request.method,
+            URL(str(request.url), encoded=True),
+            headers=self._headers(request),
+            data=await request.aread() or None,
+            allow_redirects=False,
+            compress=False,
+            proxy=self._proxy,
+        )
 
     def _headers(self, request: httpx2.Request) -> list[tuple[str, str]]:
         """The vendor gets what the SDK says; anyone else only what a call needs, and this endpoint's own key."""
