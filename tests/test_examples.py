@@ -1,0 +1,180 @@
+"""Every example is run: on the real model, on simulated time, or against a server that speaks the hosted protocols."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import EXAMPLES, llmflow
+from fake_server import FakeServer
+from worked_example import DURATIONS, EDGES
+
+from llmflow.binding.estimates import estimates
+from llmflow.binding.execution import RunOptions, RunResult, execute
+from llmflow.binding.loading import bind, load_file, model_choice
+from llmflow.runtime.clock import VirtualTimeLoop
+
+WORKED = str(EXAMPLES / "worked_example.yaml")
+MAKESPANS = [
+    ("critical-path", "1", 95.0),
+    ("fifo", "4", 62.0),
+    ("critical-path", "4", 52.0),
+    ("critical-path", "unlimited", 52.0),
+]
+
+
+def test_every_example_is_run_below() -> None:
+    here = Path(__file__).read_text(encoding="utf-8")
+    assert [path.name for path in sorted(EXAMPLES.iterdir()) if f'"{path.name}"' not in here] == []
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_can_be_planned_without_a_key(path: Path) -> None:
+    ended = llmflow("plan", str(path), "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out)["schema"] == "llmflow.plan/1"
+
+
+# ---- on the embedded model ------------------------------------------------------------------------
+
+
+def run_json(*words: str) -> dict[str, Any]:
+    ended = llmflow("run", *words, "--json")
+    assert ended.code == 0, ended.err
+    document: dict[str, Any] = json.loads(ended.out)
+    assert {task["status"] for task in document["tasks"].values()} == {"succeeded"}, ended.err
+    return document
+
+
+@pytest.mark.usefixtures("local_model")
+def test_hello_on_the_real_model() -> None:
+    document = run_json(str(EXAMPLES / "hello.yaml"), "-i", "text=Ada met Grace.")
+    assert isinstance(document["outputs"], str)
+    assert document["outputs"]
+    assert document["usage"]["estimated"] is False
+
+
+@pytest.mark.usefixtures("local_model")
+def test_review_triage_on_the_real_model() -> None:
+    document = run_json(str(EXAMPLES / "review_triage.yaml"))
+    outputs = document["outputs"]
+    assert list(outputs) == ["positive", "negative", "complaints", "summary"]
+    assert outputs["positive"] + outputs["negative"] == 8
+    assert len(outputs["complaints"]) == outputs["negative"]
+    assert outputs["negative"] == 0 or outputs["summary"]
+    assert [pool["workers"] for pool in document["pools"]] == [2]
+    assert document["usage"]["output_tokens"] > 0
+
+
+@pytest.mark.usefixtures("local_model")
+def test_news_digest_on_the_real_model() -> None:
+    outputs = run_json(str(EXAMPLES / "news_digest.yaml"))["outputs"]
+    texts = outputs.split("\n\n")
+    assert len(texts) == 3
+    for text in texts:
+        headline, _, summary = text.partition("\n")
+        assert headline == headline.upper()
+        assert summary
+
+
+# ---- the worked example ------------------------------------------------------------------------------
+
+
+def test_the_worked_example_is_the_graph_that_the_core_is_tested_on() -> None:
+    pipeline = load_file(WORKED)
+    assert {task.id: set(task.dependencies) for task in pipeline} == {name: set(d) for name, d in EDGES.items()}
+    estimated = {task.id: task.estimate.mean for task in pipeline if task.estimate is not None}
+    assert estimated == DURATIONS
+
+
+@pytest.mark.parametrize(("policy", "workers", "makespan"), MAKESPANS)
+def test_the_plan_of_the_worked_example_is_exact(policy: str, workers: str, makespan: float) -> None:
+    ended = llmflow("plan", WORKED, "-j", workers, "--policy", policy, "--json")
+    plan = json.loads(ended.out)
+    assert (plan["makespan"], plan["policy"]) == (makespan, policy)
+    assert plan["critical_path"] == ["S1", "Gate", "C1", "C2", "C3", "End"]
+    assert max(row["finish"] for row in plan["schedule"]) == makespan
+    assert plan["lower_bound"] == (95.0 if workers == "1" else 52.0)
+
+
+def test_the_plan_compares_the_four_ways_to_run_it() -> None:
+    plan = json.loads(llmflow("plan", WORKED, "-j", "4", "--json").out)
+    compared = (plan["one_worker"], plan["policies"]["fifo"], plan["policies"]["critical-path"], plan["unlimited"])
+    assert compared == (95.0, 62.0, 52.0, 52.0)
+
+
+@pytest.mark.parametrize(("policy", "workers", "makespan"), MAKESPANS)
+def test_a_run_of_the_worked_example_on_virtual_time_takes_what_the_plan_says(
+    policy: str, workers: str, makespan: float
+) -> None:
+    async def main() -> RunResult:
+        compiled = bind(load_file(WORKED), model_choice(()), workers)
+        return await execute(
+            compiled, RunOptions(inputs={}, policy=policy, estimates=estimates(compiled, None), environment={})
+        )
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        result = runner.run(main())
+    assert result.status == "succeeded"
+    assert result.summary.makespan == pytest.approx(makespan, abs=1e-6)
+    assert result.summary.lower_bound == pytest.approx(95.0 if workers == "1" else 52.0, abs=1e-6)
+
+
+def test_a_real_run_of_the_worked_example_follows_its_critical_path() -> None:
+    document = run_json(WORKED, "-j", "4")
+    assert document["outputs"] == {"end": "A made-up answer to End."}
+    assert document["critical_path"][1:] == ["Gate", "C1", "C2", "C3", "End"]
+    (pool,) = document["pools"]
+    assert (pool["workers"], len(pool["used"])) == (4, 4)
+    assert document["makespan"] >= document["lower_bound"] >= 52.0
+    assert document["fifo_makespan"] > document["makespan"]
+
+
+# ---- hosted models and endpoints of one's own ---------------------------------------------------------
+
+KEYS = {"OPENAI_API_KEY": "sk-of-the-tests-1", "ANTHROPIC_API_KEY": "sk-of-the-tests-2"}
+
+
+def test_hosted_api_against_a_server_that_speaks_both_protocols(tmp_path: Path) -> None:
+    """The example word for word; only where the two vendors answer is declared on top of it."""
+    with FakeServer() as server:
+        declared = (
+            "providers:\n"
+            f"  openai: {{kind: openai, base_url: '{server.openai_url}', api_key_env: OPENAI_API_KEY}}\n"
+            f"  anthropic: {{kind: anthropic, base_url: '{server.anthropic_url}', api_key_env: ANTHROPIC_API_KEY}}\n"
+        )
+        copy = tmp_path / "hosted_api.yaml"
+        copy.write_text((EXAMPLES / "hosted_api.yaml").read_text(encoding="utf-8") + declared, encoding="utf-8")
+        ended = llmflow("run", str(copy), "-i", "topic=tide pools", **KEYS)
+        asked = sorted((seen.path, seen.body["model"], seen.key) for seen in server.requests)
+        judged = next(seen.body for seen in server.requests if seen.path == "/v1/messages")
+    assert ended.code == 0, ended.err
+    outputs = json.loads(ended.out)
+    assert list(outputs) == ["winner", "reason", "text"]
+    audience = {"A": "a child of eight", "B": "an expert"}[outputs["winner"]]
+    assert outputs["text"] == f"You said: Explain tide pools to {audience} in three sentences."
+    writer = ("/v1/chat/completions", "gpt-5-mini", KEYS["OPENAI_API_KEY"])
+    assert asked == [writer, writer, ("/v1/messages", "claude-haiku-4-5", KEYS["ANTHROPIC_API_KEY"])]
+    assert judged["system"] == "You judge texts. Be brief."
+
+
+def test_own_endpoint_gets_its_two_questions_side_by_side_and_no_key(tmp_path: Path) -> None:
+    written = (EXAMPLES / "own_endpoint.yaml").read_text(encoding="utf-8")
+    assert "http://127.0.0.1:8000/v1" in written
+    with FakeServer() as server:
+        copy = tmp_path / "own_endpoint.yaml"
+        copy.write_text(written.replace("http://127.0.0.1:8000/v1", server.openai_url), encoding="utf-8")
+        ended = llmflow("run", str(copy), "-i", "text=Ada met Grace in Turin.", **KEYS)
+        keys = {seen.key for seen in server.requests}
+        asked = [seen.body["messages"][-1]["content"] for seen in server.requests]
+    assert ended.code == 0, ended.err
+    outputs = json.loads(ended.out)
+    assert asked[2] == (
+        f"Write one sentence with these people: {', '.join(outputs['people'])},"
+        f" and these places: {', '.join(outputs['places'])}."
+    )
+    assert outputs["sentence"] == f"You said: {asked[2]}"
+    assert keys.isdisjoint(KEYS.values())
