@@ -89,6 +89,11 @@ def failing(work: Any) -> str:
         ("{{ inputs.n + 1 }}", 4),
         ("{{- inputs.n * 2.5 -}}", 7.5),
         ("{{ inputs.text == 'x' }}", False),
+        ("{{ [{'x': 1, 'y': 'a'}, {'x': 2}] | selectattr('x', 'equalto', 1) }}", [{"x": 1, "y": "a"}]),
+        ("{{ [{'x': 1, 'y': 'a'}, {'x': 2}] | rejectattr('x', 'eq', 1) }}", [{"x": 2}]),
+        ("{{ [1, 5, 3] | select('greaterthan', 2) }}", [5, 3]),
+        ("{{ [1, 5, 3] | select('lessthan', 2) }}", [1]),
+        ("{{ inputs.n is equalto 3 and inputs.n is greaterthan 2 and inputs.n is lessthan 4 }}", True),
         ("{{ {'a': [1, inputs.n]} }}", {"a": [1, 3]}),
         ("{{ (1, 2) }}", [1, 2]),
         ("{{ range(3) }}", [0, 1, 2]),
@@ -477,7 +482,7 @@ def test_plain_templates_conditions_and_structures_never_import_jinja() -> None:
 def test_the_documentation_lists_the_filters_and_tests_there_are() -> None:
     text = templates.__doc__ or ""
     filters = re.search(r"- filters: (.*?)\n- tests", text, re.S)
-    tests = re.search(r"- tests: (.*?), and the signs `(.*?)`", text, re.S)
+    tests = re.search(r"- tests: (.*?),\s+and the signs `(.*?)`", text, re.S)
     assert filters
     assert tests
     assert filters[1].split() == sorted(FILTERS)

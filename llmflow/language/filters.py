@@ -340,8 +340,8 @@ _PLAIN_TESTS = (
     *("true", "undefined"),
 )
 _WEIGHING_TESTS = (
-    *("!=", "<", "<=", "==", ">", ">=", "divisibleby", "eq", "even", "ge", "gt", "in"),
-    *("iterable", "le", "lower", "lt", "ne", "odd", "upper"),
+    *("!=", "<", "<=", "==", ">", ">=", "divisibleby", "eq", "equalto", "even", "ge", "greaterthan", "gt", "in"),
+    *("iterable", "le", "lessthan", "lower", "lt", "ne", "odd", "upper"),
 )
 
 TESTS: dict[str, Filter] = {

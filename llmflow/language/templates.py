@@ -10,8 +10,9 @@ Available are Jinja's operators, `if for set with macro call filter raw`, the me
 - filters: abs batch capitalize center count d default dictsort first float format fromjson groupby
   indent int items join last length list lower map max min reject rejectattr replace reverse round
   select selectattr slice sort string sum title tojson trim truncate unique upper wordcount
-- tests: boolean defined divisibleby eq even false float ge gt in integer iterable le lower lt mapping
-  ne none number odd sameas sequence string true undefined upper, and the signs `== != < <= > >=`
+- tests: boolean defined divisibleby eq equalto even false float ge greaterthan gt in integer iterable
+  le lessthan lower lt mapping ne none number odd sameas sequence string true undefined upper,
+  and the signs `== != < <= > >=`
 
 Filters that give several things give a list. Nothing can be loaded (`include import extends`), no
 attribute of a Python object can be reached, and the work of one rendering is bounded (`meter.py`).
