@@ -6,13 +6,24 @@ It knows no provider, no task and no file. Text in here is already free of lone 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from llmflow.errors import FailureKind
 
-__all__ = ["FailureKind", "Image", "Message", "Progress", "Provider", "Request", "Response", "Usage", "clean_text"]
+__all__ = [
+    "FailureKind",
+    "Image",
+    "Message",
+    "Progress",
+    "Provider",
+    "Request",
+    "Response",
+    "Starts",
+    "Usage",
+    "clean_text",
+]
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 """A response whose text is larger fails as `too_large`."""
@@ -124,6 +135,10 @@ class Provider(Protocol):
         ...
 
 
-def is_empty(messages: Sequence[Message]) -> bool:
-    """True where there is nothing to say: no message, or only blank ones without an image."""
-    return all(not m.content.strip() and not m.images for m in messages)
+@runtime_checkable
+class Starts(Protocol):
+    """A provider that has to be made ready before the run's time begins (a server to start, a model to fetch)."""
+
+    async def start(self, report: Callable[[int, int], None] | None = None) -> None:
+        """Be ready for calls; `report` hears of bytes (there, in all). Raises SetupError."""
+        ...

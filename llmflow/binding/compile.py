@@ -1,11 +1,12 @@
-"""A checked pipeline → what the scheduler runs: a graph of integers, a spec per task, a pool per provider."""
+"""A checked pipeline → what the scheduler runs: a graph of integers, a spec per stage, a pool per provider."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from llmflow.binding.models import ModelChoice, provider_config, resolve
+from llmflow.binding.stages import Role, Stage, Stages, shadow_edges
 from llmflow.errors import UsageError
 from llmflow.language.pipeline import UNLIMITED, Pipeline, Task
 from llmflow.language.pipeline import Retry as RetrySpec
@@ -15,28 +16,36 @@ from llmflow.scheduling.policies import inherited_priorities
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.tasks import RetryPolicy, TaskSpec
 
+HOST, HTTP = "host", "http"
+"""The pools of `python` and `command` tasks (as many workers as processors), and of `http` tasks (unlimited)."""
+
+CODE_POOLS = {"python": HOST, "command": HOST, "http": HTTP}
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Sequences are indexed by task id or by pool.
+    """Sequences are indexed by stage or by pool.
 
-    `models[t]`: the candidates `provider/model`, empty where the task calls none. `workers`: the cap
-    of the whole run, 0 = none (a pool is never larger than the cap, so reports need not know it).
+    `graph` holds the nodes that are there from the start: node t is stage t. `shadow` holds every
+    stage as if each `foreach` had one item; ranks are computed on it. `models[s]`: the candidates
+    `provider/model`, empty where the stage calls none. `providers[p]` is None for the pools of code.
+    `workers`: the cap of the whole run, 0 = none (a pool is never larger than the cap).
     """
 
     pipeline: Pipeline
+    stages: Stages
     graph: Graph
-    tasks: Sequence[Task]
+    shadow: Graph
     specs: Sequence[TaskSpec]
     models: Sequence[tuple[str, ...]]
     pools: Sequence[PoolSpec]
-    providers: Sequence[ProviderConfig]
+    providers: Sequence[ProviderConfig | None]
     workers: int
     speed: float
 
     @property
     def pool_of(self) -> list[int]:
-        """Task → the pool of its first candidate, -1 where it holds no worker."""
+        """Stage → the pool of its first candidate, -1 where it holds no worker."""
         return [spec.pools[0] for spec in self.specs]
 
 
@@ -47,63 +56,121 @@ def compile_pipeline(
     fallback_model: str | None,
     workers: int | None = None,
     seed: int = 0,
+    recalled: Container[str] = (),
 ) -> Compiled:
     """Bind tasks to models and pools. `fallback_model` serves tasks that name none.
 
-    Raises UsageError for a model that cannot be resolved, KeyError never.
+    `recalled`: tasks (by name) for which an answer may be at hand, to be looked at before they queue.
+    Raises UsageError for a model that cannot be resolved.
     """
     cap = workers if workers is not None else pipeline.scheduling.workers or UNLIMITED
-    tasks = list(pipeline)
-    graph = Graph.of({task.id: task.dependencies for task in tasks})
+    stages = Stages(pipeline)
+    graph = Graph.of(
+        {stage.name: [stages.rows[d].name for d in stage.dependencies] for stage in stages.rows[: stages.static]}
+    )
+    graph.flows = {s.index: s.source for s in stages.rows[: stages.static] if s.source >= 0}
+    shadow = _numbered(shadow_edges(stages), stages)
     chosen = resolve(choice.model, pipeline) if choice.model else ()
-    models = [_candidates(task, chosen, fallback_model, pipeline) for task in tasks]
-    names = list(dict.fromkeys(model.partition("/")[0] for candidates in models for model in candidates))
-    providers = [provider_config(name, pipeline, seed=seed) for name in names]
-    pools = [_pool(provider, pipeline, cap) for provider in providers]
-    providers = [replace(provider, slots=pool.size) for provider, pool in zip(providers, pools, strict=True)]
+    models = [_candidates(stage, chosen, fallback_model, pipeline) for stage in stages]
+    names = list(dict.fromkeys(name for s, m in zip(stages, models, strict=True) for name in _pools_of(s, m)))
+    providers = [None if name in (HOST, HTTP) else provider_config(name, pipeline, seed=seed) for name in names]
+    pools = [_pool(name, provider, pipeline, cap) for name, provider in zip(names, providers, strict=True)]
+    providers = [p and replace(p, slots=pool.size) for p, pool in zip(providers, pools, strict=True)]
     index = {name: i for i, name in enumerate(names)}
-    priorities = inherited_priorities(graph, [task.priority for task in tasks])
+    priorities = inherited_priorities(shadow, [stage.task.priority for stage in stages])
     shared: dict[TaskSpec, TaskSpec] = {}
     retries: dict[RetrySpec, RetryPolicy] = {}
     specs = []
-    for task, candidates, priority in zip(tasks, models, priorities, strict=True):
-        if task.retry not in retries:
-            retries[task.retry] = _retry(task.retry)
-        spec = TaskSpec(
-            pools=tuple(index[model.partition("/")[0]] for model in candidates) or (CONTROL,),
-            rule=task.trigger_rule,
-            priority=priority,
-            retry=retries[task.retry],
-            conditional=task.when is not None and bool(candidates),
-            accepts_failure=task.on_error.action != "fail",
-        )
+    for stage, candidates, priority in zip(stages, models, priorities, strict=True):
+        retry = stage.task.retry
+        if retry not in retries:
+            retries[retry] = RetryPolicy(
+                retry.max_attempts, frozenset(retry.on), retry.initial, retry.factor, retry.max, retry.jitter
+            )
+        holds = tuple(index[name] for name in _pools_of(stage, candidates)) or (CONTROL,)
+        spec = _spec(stage, holds, retries[retry], priority, stage.name in recalled)
         specs.append(shared.setdefault(spec, spec))
-    speed = _speed(providers)
-    return Compiled(pipeline, graph, tasks, specs, models, pools, providers, cap, speed)
+    return Compiled(
+        pipeline, stages, graph, shadow, specs, models, pools, providers, cap, _speed([p for p in providers if p])
+    )
 
 
-def _candidates(task: Task, chosen: tuple[str, ...], fallback: str | None, pipeline: Pipeline) -> tuple[str, ...]:
-    if task.action != "model":
+def _spec(stage: Stage, pools: tuple[int, ...], retry: RetryPolicy, priority: int, recalled: bool) -> TaskSpec:
+    task = stage.task
+    foreach = task.foreach
+    control = pools == (CONTROL,)
+    if stage.is_item:
+        conditional = (foreach is not None and foreach.when is not None) or recalled
+        accepts = stage.role is Role.PLAIN and task.on_error.action != "fail" and task.foreach is not None
+    else:
+        conditional = task.when is not None or recalled
+        accepts = task.on_error.action != "fail" and foreach is None and stage.role is not Role.ENTRY
+    return TaskSpec(
+        pools=pools,
+        rule=_rule(stage),
+        priority=priority,
+        retry=retry,
+        conditional=conditional and not control,
+        accepts_failure=accepts,
+        inner=stage.inner,
+        gated=stage.gated,
+        final=stage.final,
+        item_workers=foreach.workers or 0 if foreach is not None and stage.role is Role.GROUP else 0,
+        tolerate=foreach.tolerate if foreach is not None and stage.role is Role.GROUP else (0, 0.0),
+    )
+
+
+def _rule(stage: Stage) -> str:
+    """The author's rule stands where the task begins: not at the exit of a sub-pipeline, not at items."""
+    if stage.role is Role.EXIT:
+        return "all_done"
+    return "all_success" if stage.is_item else stage.task.trigger_rule
+
+
+def _numbered(edges: Sequence[tuple[int, ...]], stages: Stages) -> Graph:
+    """A graph of the stages by number (their names are not unique: an item has its group's)."""
+    return Graph.of({str(stage.index): map(str, waits) for stage, waits in zip(stages, edges, strict=True)})
+
+
+def _candidates(stage: Stage, chosen: tuple[str, ...], fallback: str | None, pipeline: Pipeline) -> tuple[str, ...]:
+    task: Task = stage.task
+    if task.action != "model" or stage.role in (Role.GROUP, Role.TREE):
         return ()
     if chosen:
         return chosen
     if task.models:
         return task.models
     if fallback is None:
-        raise UsageError(f"task {task.id} names no model", "write `defaults: {model: provider/name}` or say --model")
+        raise UsageError(f"task {stage.name} names no model", "write `defaults: {model: provider/name}` or say --model")
     return resolve(fallback, pipeline)
 
 
-def _pool(provider: ProviderConfig, pipeline: Pipeline, cap: int) -> PoolSpec:
-    spec = pipeline.providers.get(provider.name)
-    workers = spec.workers if spec is not None and spec.workers is not None else default_workers(provider)
+def _pools_of(stage: Stage, models: tuple[str, ...]) -> tuple[str, ...]:
+    """The pools a stage's nodes hold a worker of, one per candidate; none for steps of our own."""
+    if stage.role in (Role.GROUP, Role.TREE):
+        return ()
+    if stage.task.action in CODE_POOLS:
+        return (CODE_POOLS[stage.task.action],)
+    return tuple(model.partition("/")[0] for model in models)
+
+
+def _pool(name: str, provider: ProviderConfig | None, pipeline: Pipeline, cap: int) -> PoolSpec:
+    spec = pipeline.providers.get(name)
+    if spec is not None and spec.workers is not None:
+        workers = spec.workers
+    elif provider is not None:
+        workers = default_workers(provider)
+    else:
+        workers = _processors() if name == HOST else UNLIMITED
     if cap and (not workers or cap < workers):
         workers = cap
-    return PoolSpec(provider.name, workers, max(1, len(provider.endpoints)))
+    return PoolSpec(name, workers, max(1, len(provider.endpoints)) if provider is not None else 1)
 
 
-def _retry(retry: RetrySpec) -> RetryPolicy:
-    return RetryPolicy(retry.max_attempts, frozenset(retry.on), retry.initial, retry.factor, retry.max, retry.jitter)
+def _processors() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _speed(providers: Sequence[ProviderConfig]) -> float:
@@ -120,9 +187,3 @@ def _speed(providers: Sequence[ProviderConfig]) -> float:
     if len(speeds) > 1:
         raise UsageError(f"the simulated providers of one run must share one speed, not {sorted(speeds)}")
     return speeds.pop()
-
-
-def unit_durations(compiled: Compiled, means: Mapping[int, float] | None = None) -> list[float]:
-    """One expected duration in seconds per task: 0 for steps that hold no worker, `means`, else 1 unit."""
-    known = means or {}
-    return [0.0 if spec.pools[0] == CONTROL else known.get(t, 1.0) for t, spec in enumerate(compiled.specs)]

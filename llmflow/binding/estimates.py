@@ -1,4 +1,4 @@
-"""What each task is believed to take: its own history, else its model's, else the author's word, else 1 unit."""
+"""What each stage is believed to take: its own history, else its model's, else the author's word, else 1 unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNIT = 1.0
 
 
 def estimates(compiled: Compiled, store: Store | None) -> list[Estimate]:
-    """One belief per task, in seconds; steps that hold no worker take none.
+    """One belief per stage, in seconds; steps that hold no worker take none.
 
     An estimate that is written wins over the history of a simulated task: it *is* the truth there.
     """
@@ -22,16 +22,16 @@ def estimates(compiled: Compiled, store: Store | None) -> list[Estimate]:
     nothing = Estimate(0.0, 0.0, "default", 0)
     unit = Estimate(UNIT, 0.0, "default", 0)
     found = []
-    for task, spec, models in zip(compiled.tasks, compiled.specs, compiled.models, strict=True):
+    for stage, spec, models in zip(compiled.stages, compiled.specs, compiled.models, strict=True):
         if spec.pools[0] == CONTROL:
             found.append(nothing)
             continue
-        model = models[0]
-        written = task.estimate
-        simulated = compiled.providers[spec.pools[0]].kind == "simulated"
-        if written is not None and simulated:
+        model = models[0] if models else ""
+        written = stage.task.estimate
+        provider = compiled.providers[spec.pools[0]]
+        if written is not None and provider is not None and provider.kind == "simulated":
             found.append(Estimate(written.mean, written.sd, "author", 0))
-        elif (seen := own.get((task.id, model))) is not None:
+        elif (seen := own.get((stage.name, model))) is not None:
             found.append(Estimate(seen.mean, seen.sd, "task", seen.n))
         elif (seen := of_models.get(model)) is not None and written is None:
             found.append(Estimate(seen.mean, seen.sd, "model", seen.n))

@@ -8,23 +8,27 @@ the views do, and a call is sent when the journal has acknowledged its start.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmflow import __version__
-from llmflow.binding.calls import Answered, Calls
+from llmflow.binding.answered import Answered
+from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
+from llmflow.binding.expansion import Expansion
+from llmflow.binding.nodes import Nodes
+from llmflow.binding.recall import Recall
 from llmflow.binding.recording import Recording
-from llmflow.binding.values import Values, status_word
-from llmflow.errors import CallFailed
+from llmflow.binding.subpipelines import printed
+from llmflow.binding.values import Values
+from llmflow.binding.work import Ask, Work
 from llmflow.history.identity import new_run_id
 from llmflow.history.store import Store
-from llmflow.protocol import Provider, Usage
+from llmflow.protocol import Provider, Starts, Usage
 from llmflow.providers.registry import create
 from llmflow.reports.spans import Spans
 from llmflow.reports.summary import RunSummary, summarise
@@ -36,11 +40,21 @@ from llmflow.scheduling import events as ev
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.scheduler import Scheduler
-from llmflow.scheduling.state import RunState
+from llmflow.scheduling.state import FAILED, RunState
 from llmflow.views.view import PoolInfo, RunContext, View
 
 TICK = 0.1
 """Real seconds between two calls of `View.tick`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The earlier part of a run that goes on: its id, its answers, the run seconds it took, when it began."""
+
+    run: str
+    recall: Recall
+    at: float
+    started_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,13 @@ class RunOptions:
     source: str = ""
     views: Sequence[View] = ()
     handle_signals: bool = False
+    approved: Mapping[str, bool] = field(default_factory=dict)
+    ask: Ask | None = None
+    earlier: Earlier | None = None
+    fetching: Callable[[int, int], None] | None = None
+    """Hears of bytes fetched before a provider can answer: (there, in all)."""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """What the command line said that going on with the run needs again (models, selection). JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,51 +101,64 @@ async def execute(compiled: Compiled, options: RunOptions) -> RunResult:
     Raises SetupError before anything is spent, StoreError if the history cannot be written.
     """
     async with AsyncExitStack() as stack:
-        providers: list[Provider] = []
+        providers: list[Provider | None] = []
         for config in compiled.providers:
-            provider = create(config, options.environment)
-            stack.push_async_callback(provider.aclose)
+            provider = None
+            if config is not None:
+                provider = create(config, options.environment)
+                stack.push_async_callback(provider.aclose)
+                if isinstance(provider, Starts):
+                    await provider.start(options.fetching)
             providers.append(provider)
-        return await _Run(compiled, options, providers).carry_out(stack)
+        code = Code(options.environment)
+        stack.push_async_callback(code.aclose)
+        return await _Run(compiled, options, providers, code).carry_out(stack)
 
 
 class _Run:
     """The wiring of one run."""
 
-    def __init__(self, compiled: Compiled, options: RunOptions, providers: Sequence[Provider]) -> None:
+    def __init__(
+        self, compiled: Compiled, options: RunOptions, providers: Sequence[Provider | None], code: Code
+    ) -> None:
         self.compiled, self.options = compiled, options
-        self.id = new_run_id()
-        self.started_at = time.time()
+        earlier = options.earlier
+        self.id = earlier.run if earlier is not None else new_run_id()
+        self.started_at = earlier.started_at if earlier is not None else time.time()
         means = [estimate.mean for estimate in options.estimates]
         self.scheduler = Scheduler(
             compiled.graph,
             compiled.specs,
             compiled.pools,
-            POLICIES[options.policy].priorities(compiled.graph, means, options.seed),
+            POLICIES[options.policy].priorities(compiled.shadow, means, options.seed),
             workers=compiled.workers,
             fail_fast=options.fail_fast,
             seed=options.seed,
         )
         self.state: RunState = self.scheduler.state
-        self.clock = Clock(asyncio.get_running_loop().time, speed=compiled.speed)
-        self.values = Values(
-            compiled,
-            self.state,
-            inputs=options.inputs,
-            environment=options.environment,
-            run={"id": self.id, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started_at))},
+        self.clock = Clock(
+            asyncio.get_running_loop().time, speed=compiled.speed, offset=earlier.at if earlier is not None else 0.0
         )
+        self.nodes = Nodes(compiled.stages, compiled.graph, options.inputs)
+        self.finals = frozenset(s.index for s in compiled.stages.rows[: compiled.stages.static] if s.final)
+        self.values = Values(self.nodes, self.state, environment=options.environment, run=_RunNames(self))
         self.spans = Spans()
         self.context = self._context(means)
         self.views = list(options.views)
-        self.calls = Calls(
+        self.work = Work(
             compiled,
+            self.nodes,
             self.values,
-            providers.__getitem__,
+            providers,
+            code,
             self.clock,
-            estimates=list(options.estimates),
+            estimates=options.estimates,
             keep=self._keep,
             progress=self.context.live_tokens.__setitem__,
+            warn=self._note,
+            recall=earlier.recall if earlier is not None else Recall(),
+            approved=options.approved,
+            ask=options.ask,
         )
         self.recording: Recording | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -132,28 +166,33 @@ class _Run:
     async def carry_out(self, stack: AsyncExitStack) -> RunResult:
         options = self.options
         if options.store is not None:
-            self.recording = Recording(self.id, self.started_at, self.compiled, options, version=__version__)
+            self.recording = Recording(
+                self.id, self.started_at, self.compiled, self.nodes, options, version=__version__
+            )
             stack.callback(self.recording.close)
         engine = Engine(
             self.scheduler,
-            call=self.calls.call,
-            evaluate=self.calls.evaluate,
+            call=self.work.call,
+            evaluate=self.work.evaluate,
             publish=self._publish,
             clock=self.clock,
             acknowledged=self.recording.acknowledged if self.recording is not None else None,
         )
+        self.expansion = Expansion(
+            self.compiled, self.nodes, self.values, report=engine.report, now=self.clock.now, added=self._added
+        )
         self._each_view(lambda view: view.start(self.context))
-        received = 0
         self.clock.begin()
         self._tick()
+        first = ev.RunResumed(self.clock.now()) if options.earlier is not None else ev.RunStarted(self.clock.now())
+        received = 0
         try:
             if options.handle_signals:
-                running = self.state.running.__len__
-                with StopSignals(engine.stop, self._note, running) as signals:
-                    status = await engine.run()
+                with StopSignals(engine.stop, self._note, self.state.running.__len__) as signals:
+                    status = await engine.run(first)
                 received = signals.received
             else:
-                status = await engine.run()
+                status = await engine.run(first)
         finally:
             if self._tick_handle is not None:
                 self._tick_handle.cancel()
@@ -165,12 +204,17 @@ class _Run:
     def _publish(self, events: Sequence[ev.Event]) -> int:
         for event in events:
             if isinstance(event, ev.TaskFailed) and event.accepted:
-                self.calls.settle_without_answer(event.task)
+                self.work.settle_without_answer(event.task)
         self.spans.on_events(events)
         position = self.recording.publish(events) if self.recording is not None else 0
         if self.views:
             self._each_view(lambda view: view.on_events(events))
+        self.expansion.on_events(events)
         return position
+
+    def _added(self, ids: range) -> None:
+        if self.recording is not None:
+            self.recording.tasks(ids)
 
     def _keep(self, answered: Answered) -> None:
         self.context.live_tokens.pop(answered.started.task, None)
@@ -193,16 +237,18 @@ class _Run:
                 sys.stderr.write(f"llmflow: {type(view).__name__} broke and is gone: {error!r}\n")
 
     def _context(self, means: Sequence[float]) -> RunContext:
-        compiled = self.compiled
+        compiled, stages = self.compiled, self.compiled.graph.stages
+        known = any(estimate.source != "default" for estimate in self.options.estimates)
+        models = [candidates[0] if candidates else "" for candidates in compiled.models]
         return RunContext(
             name=compiled.pipeline.name,
             run_id=self.id,
             state=self.state,
             clock=self.clock.now,
             pools=[PoolInfo(pool.name, pool.size) for pool in compiled.pools],
-            pool_of=compiled.pool_of,
-            expected=means if any(e.source != "default" for e in self.options.estimates) else (),
-            models=[candidates[0] if candidates else "" for candidates in compiled.models],
+            pool_of=ByStage(compiled.pool_of, stages),
+            expected=ByStage(means, stages) if known else (),
+            models=ByStage(models, stages),
             usage=self.values.usage,
             speed=compiled.speed,
         )
@@ -211,10 +257,14 @@ class _Run:
 
     def _result(self, status: str, received: int) -> RunResult:
         summary = summarise(
-            self.state, self.compiled.pools, self.spans, self.values.usage, workers=self.compiled.workers
+            self.state,
+            self.compiled.pools,
+            self.spans,
+            self.values.usage,
+            workers=self.compiled.workers,
+            left_out=self.finals,
         )
-        outputs, problem = self._outputs()
-        code = 128 + received if received else 0 if status == "succeeded" and not problem else 1
+        outputs, problem = printed(self.nodes.root, self.values)
         document = run_json(summary, self.state, run=self.id, outputs=outputs, usage=self.values.usage)
         if problem:
             document["problem"] = problem
@@ -224,38 +274,63 @@ class _Run:
             run=self.id,
             status=status,
             outputs=outputs,
-            exit_code=code,
+            exit_code=_exit_code(status, received, problem),
             summary=summary,
             tasks=document["tasks"],
             usage=summary.usage,
             document=document,
         )
 
-    def _outputs(self) -> tuple[Any, str]:
-        """What the run prints, and what is wrong with it: `outputs`, else the outputs of the leaves.
+    def failed_tasks(self) -> list[str]:
+        """Names of the tasks that have failed so far and that their authors did not accept."""
+        return [self.compiled.graph.names[t] for t, s in enumerate(self.state.status) if s == FAILED]
 
-        An output that cannot be computed because its task settled without one is null.
-        """
-        pipeline, values = self.compiled.pipeline, self.values
-        ids = {task.id: i for i, task in enumerate(self.compiled.tasks)}
-        if pipeline.outputs is None:
-            leaves = pipeline.leaves()
-            if len(leaves) == 1:
-                return values.outputs.get(ids[leaves[0]]), ""
-            return {leaf: values.outputs.get(ids[leaf]) for leaf in leaves}, ""
-        scope = values.scope()
-        outputs: dict[str, Any] = {}
-        problems = []
-        for name, template in pipeline.outputs.items():
-            try:
-                outputs[name] = json.loads(json.dumps(template.value(scope)))
-            except CallFailed as failure:
-                outputs[name] = None
-                if self._expected(template.references, ids):
-                    problems.append(f"outputs.{name}: {failure.detail}")
-        return outputs, "; ".join(problems)
 
-    def _expected(self, references: Sequence[Any], ids: Mapping[str, int]) -> bool:
-        """True where every task the template reads has succeeded, so that it should have had a value."""
-        read = [r.path[1] for r in references if r.path[0] == "tasks" and len(r.path) > 1]
-        return all(status_word(self.state.status[ids[name]]) == "succeeded" for name in read if name in ids)
+def _exit_code(status: str, received: int, problem: str) -> int:
+    if received:
+        return 128 + received
+    if status == "paused":
+        return 4
+    return 0 if status == "succeeded" and not problem else 1
+
+
+class ByStage(Sequence[Any]):
+    """What is known per stage, read by node; grows with the graph."""
+
+    def __init__(self, values: Sequence[Any], stages: Sequence[int]) -> None:
+        self._values, self._stages = values, stages
+
+    def __getitem__(self, node: Any) -> Any:
+        return self._values[self._stages[node]]
+
+    def __len__(self) -> int:
+        return len(self._stages)
+
+
+class _RunNames(Mapping[str, Any]):
+    """`run` as templates see it; `status`, `failed` and `cost_usd` are for the tasks of `finally`."""
+
+    KEYS = ("id", "started", "status", "failed", "cost_usd")
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def __getitem__(self, key: str) -> Any:
+        run = self._run
+        if key == "id":
+            return run.id
+        if key == "started":
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.started_at))
+        if key == "failed":
+            return run.failed_tasks()
+        if key == "status":
+            return "stopped" if run.state.stop_reason else "failed" if run.failed_tasks() else "succeeded"
+        if key == "cost_usd":
+            return None
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.KEYS)
+
+    def __len__(self) -> int:
+        return len(self.KEYS)

@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from llmflow.errors import CallFailed, FailureKind
-
 
 def as_text(value: Any) -> str:
     """What is written for a value: text as it is, anything else as indented JSON."""
@@ -36,15 +34,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def save(folder: Path, name: str, value: Any) -> None:
-    """Write a task's output to `name` below `folder`. Raises CallFailed(code) with the reason."""
-    target = folder / name
-    resolved = target.resolve()
-    if not name or not resolved.is_relative_to(folder.resolve()) or target.is_symlink():
-        raise CallFailed(FailureKind.CODE, f"`save` leaves the pipeline's folder: {name!r}")
-    try:
-        write_atomically(resolved, as_text(value) + "\n")
-    except OSError as error:
-        raise CallFailed(FailureKind.CODE, f"cannot save to {name}: {error.strerror}") from error

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llmflow.binding.calls import Answered
+from llmflow.binding.answered import Answered
 from llmflow.binding.compile import Compiled
+from llmflow.binding.nodes import Nodes
+from llmflow.binding.stages import Stage
 from llmflow.history.journal import Journal
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
-from llmflow.language.pipeline import Task
-from llmflow.protocol import Request
+from llmflow.protocol import Usage
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 class Recording:
     """The journal of one run, in the words of the binding. Raises StoreError wherever the journal does."""
 
-    def __init__(self, run: str, started_at: float, compiled: Compiled, options: RunOptions, *, version: str) -> None:
+    def __init__(
+        self, run: str, started_at: float, compiled: Compiled, nodes: Nodes, options: RunOptions, *, version: str
+    ) -> None:
         assert options.store is not None
-        self._compiled = compiled
+        self._compiled, self._nodes = compiled, nodes
         self._started_at = started_at
         self._began: dict[int, ev.AttemptStarted] = {}
         self._templates: dict[int, str] = {}
@@ -44,20 +47,13 @@ class Recording:
                 seed=options.seed,
                 inputs=options.inputs,
                 pools=tuple(
-                    PoolRecord(pool.name, pool.size or None, provider.urls)
+                    PoolRecord(pool.name, pool.size or None, provider.urls if provider is not None else ())
                     for pool, provider in zip(compiled.pools, compiled.providers, strict=True)
                 ),
                 version=version,
             ),
         )
-        self._journal.tasks(
-            [
-                TaskRecord(
-                    i, task.id, kind=task.action, model=self._model(i, 0), dependencies=compiled.graph.dependencies[i]
-                )
-                for i, task in enumerate(compiled.tasks)
-            ]
-        )
+        self.tasks(range(compiled.stages.static))
         self._journal.flush()  # the first attempt need not wait for the record it belongs to
         self.acknowledged: Callable[[int], Any] = self._journal.acknowledged
 
@@ -75,46 +71,57 @@ class Recording:
                     self._sample_failure(started, event)
         return self._journal.write(events)
 
+    def tasks(self, ids: range) -> None:
+        """Queue what nodes of the graph mean, ahead of the events that speak of them."""
+        graph = self._nodes.graph
+        records = []
+        for index in ids:
+            stage = self._nodes[index].stage
+            name, address = self._nodes.name(index)
+            kind = stage.task.action if stage.item < 0 else "foreach" if stage.task.foreach is not None else "reduce"
+            records.append(
+                TaskRecord(
+                    index, name, address, kind=kind, model=self._model(stage, 0), dependencies=graph.dependencies[index]
+                )
+            )
+        self._journal.tasks(records)
+
     def keep(self, answered: Answered) -> None:
         """Queue an answer and its sample, ahead of the event that tells of its end."""
-        started, request, response = answered.started, answered.request, answered.response
-        task = self._compiled.tasks[started.task]
-        now = time.time()
+        started, reply = answered.started, answered.reply
+        node = self._nodes[started.task]
+        text = reply.value if isinstance(reply.value, str) and reply.value != answered.output else None
         self._journal.answer(
             AnswerRecord(
                 task=started.task,
                 attempt=started.attempt,
                 output=answered.output,
-                created_at=now,
+                created_at=time.time(),
                 number=started.number,
-                text=response.text if answered.output != response.text else None,
-                messages=_asked(request),
-                finish_reason=response.finish_reason,
-                model=self._model(started.task, started.candidate),
-                answered_by=response.model,
+                text=text,
+                messages=reply.asked,
+                finish_reason=reply.finish_reason,
+                model=self._model(node.stage, started.candidate),
+                answered_by=reply.answered_by,
                 endpoint=self._endpoint(started),
-                usage=response.usage,
+                usage=reply.usage or Usage(),
                 duration=answered.duration,
-                first_token=response.first_token,
-                request_id=response.request_id,
+                first_token=reply.first_token,
+                request_id=reply.request_id,
+                key=reply.key,
             )
         )
         self._journal.sample(
-            SampleRecord(
-                task=task.id,
+            self._sample(
+                started,
                 duration=answered.duration,
-                started_at=self._started_at + answered.began,
-                model=self._model(started.task, started.candidate),
-                kind=self._compiled.providers[started.pool].kind,
-                endpoint=self._endpoint(started),
-                template=self._template(started.task, task),
-                number=started.number,
+                began=answered.began,
                 outcome="succeeded" if answered.accepted else "invalid_output",
                 concurrency=answered.concurrency,
-                prompt_chars=sum(len(m.content) for m in request.messages) + len(request.system),
-                input_tokens=response.usage.input_tokens,
-                output_tokens=response.usage.output_tokens,
-                first_token=response.first_token,
+                prompt_chars=reply.prompt_chars,
+                input_tokens=reply.usage.input_tokens if reply.usage is not None else None,
+                output_tokens=reply.usage.output_tokens if reply.usage is not None else None,
+                first_token=reply.first_token,
             )
         )
 
@@ -127,39 +134,44 @@ class Recording:
         self._journal.close()
 
     def _sample_failure(self, started: ev.AttemptStarted, event: ev.AttemptFailed | ev.AttemptCancelled) -> None:
-        task = self._compiled.tasks[started.task]
-        self._journal.sample(
-            SampleRecord(
-                task=task.id,
-                duration=event.at - started.at,
-                started_at=self._started_at + started.at,
-                model=self._model(started.task, started.candidate),
-                kind=self._compiled.providers[started.pool].kind,
-                endpoint=self._endpoint(started),
-                template=self._template(started.task, task),
-                number=started.number,
-                outcome=event.kind.value if isinstance(event, ev.AttemptFailed) else "cancelled",
-            )
+        outcome = event.kind.value if isinstance(event, ev.AttemptFailed) else "cancelled"
+        self._journal.sample(self._sample(started, duration=event.at - started.at, began=started.at, outcome=outcome))
+
+    def _sample(
+        self, started: ev.AttemptStarted, *, duration: float, began: float, outcome: str, **measured: Any
+    ) -> SampleRecord:
+        node = self._nodes[started.task]
+        provider = self._compiled.providers[started.pool]
+        name, address = self._nodes.name(started.task)
+        return SampleRecord(
+            task=name,
+            item=address,
+            duration=duration,
+            started_at=self._started_at + began,
+            model=self._model(node.stage, started.candidate),
+            kind=provider.kind if provider is not None else node.stage.task.action,
+            endpoint=self._endpoint(started),
+            template=self._template(node.stage),
+            number=started.number,
+            outcome=outcome,
+            **measured,
         )
 
-    def _model(self, index: int, candidate: int) -> str:
-        models = self._compiled.models[index]
+    def _model(self, stage: Stage, candidate: int) -> str:
+        models = self._compiled.models[stage.index]
         return models[candidate] if models else ""
 
     def _endpoint(self, started: ev.AttemptStarted) -> str:
-        urls = self._compiled.providers[started.pool].urls
+        provider = self._compiled.providers[started.pool] if started.pool != CONTROL else None
+        urls = provider.urls if provider is not None else ()
         return urls[started.endpoint] if started.endpoint < len(urls) else ""
 
-    def _template(self, index: int, task: Task) -> str:
+    def _template(self, stage: Stage) -> str:
         """A hash of what the author wrote for the model, so that a changed prompt starts a new series."""
-        if index not in self._templates:
+        if stage.index not in self._templates:
+            task = stage.task
             written = [(m.role, m.content.source) for m in task.messages]
             system = task.system.source if task.system is not None else ""
-            self._templates[index] = hashlib.sha256(json.dumps([written, system]).encode()).hexdigest()[:16]
-        return self._templates[index]
-
-
-def _asked(request: Request) -> list[dict[str, str]]:
-    """The conversation as it was sent, the system text first."""
-    turns = [{"role": m.role, "content": m.content} for m in request.messages]
-    return [{"role": "system", "content": request.system}, *turns] if request.system else turns
+            digest = hashlib.sha256(json.dumps([written, system, task.python]).encode())
+            self._templates[stage.index] = digest.hexdigest()[:16]
+        return self._templates[stage.index]

@@ -92,7 +92,7 @@ def _local() -> Iterator[Finding]:
 def _pipeline(file: str) -> Iterator[Finding]:
     """The keys and endpoints that this pipeline needs."""
     compiled = bind(load_file(file), model_choice(()), None)
-    for provider in compiled.providers:
+    for provider in filter(None, compiled.providers):
         kind = KINDS[provider.kind]
         wanted = provider.api_key_env or (kind.key_env if not provider.urls else None)
         if wanted is not None:

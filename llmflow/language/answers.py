@@ -39,13 +39,18 @@ def read_answer(text: str, schema: Mapping[str, Any] | None) -> Any:
     if schema is None:
         return bare
     value = _json(_unfenced(bare))
+    check_value(value, schema)
+    return value
+
+
+def check_value(value: Any, schema: Mapping[str, Any]) -> None:
+    """Raises InvalidAnswer where data does not fit the schema (which was checked before)."""
     try:
         reasons = _reasons(value, _validator(json.dumps(schema)))
     except RecursionError as error:
         raise InvalidAnswer("the answer is nested too deeply") from error
     if reasons:
         raise InvalidAnswer("; ".join(reasons))
-    return value
 
 
 def check_conditions(conditions: Iterable[Condition], scope: Mapping[str, Any]) -> str | None:

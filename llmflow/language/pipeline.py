@@ -102,8 +102,75 @@ class MessageTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreach:
+    """Run once per item. Exactly one of `items`, `file`, `zip` and `matrix` is set.
+
+    `key`: the items' keys, None = the index from 0 (of a `matrix`: `a=1,b=x`). `source`: the task
+    whose items flow into this one without a barrier, where `items` is exactly its `.results`
+    (`source_results`) or `.outputs`; that task is then not among
+    `dependencies`. `tolerate`: so many items, or such a share of them, may fail.
+    """
+
+    items: Structure | None = None
+    file: Template | None = None
+    zip: tuple[Structure, ...] = ()
+    matrix: Mapping[str, Structure] = field(default_factory=dict)
+    name: str = "item"
+    key: Template | None = None
+    when: Condition | None = None
+    workers: int | None = None
+    tolerate: tuple[int, float] = (0, 0.0)
+    window: int | None = None
+    source: str = ""
+    source_results: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Fan-in by pieces of `batch` items: `fold` (one after the other) or `tree`."""
+
+    items: Structure
+    batch: int = 10
+    mode: str = "fold"
+    source: str = ""
+    """Of a tree whose `items` is exactly a `foreach`'s `.outputs`: that task (in no `dependencies`, as for `Foreach`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Again until the condition holds, at most `max_iterations` times."""
+
+    until: Condition
+    max_iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program: words, or one line for the shell where `shell` is true. `stdin` of data is sent as JSON."""
+
+    words: tuple[str, ...]
+    line: str = ""
+    shell: bool = False
+    args: tuple[Template, ...] = ()
+    env: Mapping[str, Template] = field(default_factory=dict)
+    stdin: Structure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    method: str
+    url: Template
+    headers: Mapping[str, Template] = field(default_factory=dict)
+    json: Structure | None = None
+    body: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """One entry of `tasks`. `action` is `model` (prompt, prompt_file and messages alike) or `value`.
+    """One entry of `tasks` (or of `finally`).
+
+    `action` is `model` (prompt, prompt_file and messages alike), `value`, `python`, `command`,
+    `http`, `uses` or `approve`.
 
     `dependencies` are all edges, inferred and written, in file order of their tasks, no duplicates;
     `order_only` are those of them that only `depends_on` names.
@@ -117,7 +184,19 @@ class Task:
     models: tuple[str, ...] = ()
     """`provider/model`, aliases resolved, tried left to right; empty = the run's default model."""
     params: Structure | None = None
+    images: tuple[Structure, ...] = ()
+    """Each renders to the path of an image file below the pipeline's folder."""
     value: Structure | None = None
+    python: str = ""
+    """`file.py:function` or `package.module:function`; its arguments are `names`."""
+    command: Command | None = None
+    http: Http | None = None
+    uses: Pipeline | None = None
+    """The sub-pipeline, checked, with this pipeline's defaults under its own; its inputs are `names`."""
+    approve: Template | None = None
+    foreach: Foreach | None = None
+    reduce: Reduce | None = None
+    repeat: Repeat | None = None
     names: Mapping[str, Structure] = field(default_factory=dict)
     """`with`: extra names for the templates of this task."""
     dependencies: tuple[str, ...] = ()
@@ -133,6 +212,11 @@ class Task:
     save: Template | None = None
     tags: tuple[str, ...] = ()
     description: str = ""
+
+    @property
+    def source(self) -> str:
+        """The `foreach` whose items flow into this task one by one; empty where none do."""
+        return (self.foreach.source if self.foreach else "") or (self.reduce.source if self.reduce else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +245,8 @@ class Pipeline:
     tasks: Mapping[str, Task]
     outputs: Mapping[str, Template] | None
     env: tuple[str, ...]
+    finals: Mapping[str, Task] = field(default_factory=dict)
+    """The tasks of `finally`; they may read every task of `tasks`."""
 
     @property
     def key(self) -> str:
@@ -169,7 +255,7 @@ class Pipeline:
 
     def leaves(self) -> tuple[str, ...]:
         """Tasks nobody depends on, in file order."""
-        used = {d for t in self.tasks.values() for d in t.dependencies}
+        used = {d for t in self.tasks.values() for d in (*t.dependencies, t.source)}
         return tuple(name for name in self.tasks if name not in used)
 
     def __iter__(self) -> Iterator[Task]:

@@ -9,7 +9,7 @@ very same graph and seconds.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isnan, nan
 
@@ -86,11 +86,16 @@ def summarise(
     usage: Mapping[int, Usage],
     *,
     workers: int = 0,
+    left_out: Container[int] = (),
 ) -> RunSummary:
-    """Sum up a run whose story `state` and `story` have seen to its end. `workers` caps the run, 0 = no cap."""
-    graph, spans = state.graph, story.spans
+    """Sum up a run whose story `state` and `story` have seen to its end. `workers` caps the run, 0 = no cap.
+
+    `left_out`: tasks that are not the run's time (those of `finally`).
+    """
+    graph = state.graph
+    spans = [span for span in story.spans if span.task not in left_out]
     held, pool_of = _realised(graph, spans)
-    makespan = max((at for at in state.ended_at if not isnan(at)), default=0.0)
+    makespan = max((at for t, at in enumerate(state.ended_at) if not isnan(at) and t not in left_out), default=0.0)
     bound = lower_bound_of(graph, held, pool_of, pools, workers)
     path = realised_path(state, spans)
     return RunSummary(

@@ -29,8 +29,8 @@ from llmflow.scheduling.scheduler import Scheduler
 Call = Callable[[ev.AttemptStarted], Coroutine[Any, Any, str]]
 """Makes one attempt and gives its outcome (`done`, `again`); raises CallFailed."""
 
-Evaluate = Callable[[ev.AttemptStarted], str]
-"""Carries out one step that holds no worker and gives its outcome; raises CallFailed."""
+Evaluate = Callable[[ev.AttemptStarted], str | None]
+"""Carries out one step that holds no worker and gives its outcome; None: it takes time, make it a call. Raises CallFailed."""
 
 Publish = Callable[[Sequence[ev.Event]], int]
 """Takes the next events of the story; gives the position in the journal that covers them."""
@@ -122,7 +122,7 @@ class Engine:
                     continue
                 if isinstance(event, ev.AttemptStarted):
                     if event.pool == CONTROL:
-                        self._inbox.append(self._step(event))
+                        self._step(event)
                     elif self._acknowledged is None:
                         self._launch(event)
                     else:
@@ -136,13 +136,17 @@ class Engine:
             reports = self._inbox
         self._send_held()
 
-    def _step(self, started: ev.AttemptStarted) -> ev.Reported:
-        """Carry out a step that holds no worker."""
+    def _step(self, started: ev.AttemptStarted) -> None:
+        """Carry out a step that holds no worker, inline unless it says that it takes time."""
         try:
             outcome = self._evaluate(started)
         except CallFailed as failure:
-            return self._failed(started, failure)
-        return ev.AttemptSucceeded(self.clock.now(), started.task, started.attempt, outcome)
+            self._inbox.append(self._failed(started, failure))
+            return
+        if outcome is None:
+            self._launch(started)
+        else:
+            self._inbox.append(ev.AttemptSucceeded(self.clock.now(), started.task, started.attempt, outcome))
 
     def _wake_at(self, timer: ev.TimerSet) -> None:
         delay = self.clock.real(max(0.0, timer.due - self.clock.now()))

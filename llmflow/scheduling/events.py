@@ -63,10 +63,11 @@ class TasksAdded(NamedTuple):
 
 
 class ItemsClosed(NamedTuple):
-    """No further item will be added below `parent`."""
+    """No further item will be added below `parent`; `problem` says why, where that was not the plan."""
 
     at: float
     parent: int
+    problem: str = ""
 
 
 class TimerFired(NamedTuple):

@@ -31,17 +31,20 @@ _NOBODY: list[int] = []
 class Graph:
     """Dependencies both ways. Lists indexed by task id; treat them as read-only from outside.
 
-    `stages[t]` says what task t is one of: itself for a task that is written in the file, the
-    `foreach` for its items. Specs and priorities are per stage, so growth costs them nothing.
+    `stages[t]` says what task t is one of: itself for a task that is written in the file, one stage
+    for all items of a `foreach`. Specs and priorities are per stage, so growth costs them nothing.
+    `flows[t]` is the dependency of t that need not settle before t: its items are passed on one by
+    one, so t may begin when that one has begun to have items.
     """
 
-    __slots__ = ("dependencies", "dependents", "names", "stages")
+    __slots__ = ("dependencies", "dependents", "flows", "names", "stages")
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.dependencies: list[tuple[int, ...]] = []
         self.dependents: list[list[int]] = []
         self.stages: array[int] = array("i")
+        self.flows: dict[int, int] = {}
 
     @classmethod
     def of(cls, edges: Mapping[str, Iterable[str]]) -> Graph:

@@ -12,7 +12,6 @@ from typing import Any
 from llmflow.errors import FailureKind
 from llmflow.scheduling import events as ev
 
-
 Settling = ev.TaskSucceeded | ev.TaskFailed | ev.TaskSkipped | ev.TaskBlocked | ev.TaskCancelled
 """The events that end a task."""
 
@@ -20,7 +19,19 @@ Settling = ev.TaskSucceeded | ev.TaskFailed | ev.TaskSkipped | ev.TaskBlocked | 
 class Group:
     """`cap`: how many of its items may hold a worker at once, 0 = as many as there are workers."""
 
-    __slots__ = ("aborted", "cap", "closed", "failed", "first_failure", "holding", "open", "parent", "size", "waiting")
+    __slots__ = (
+        "aborted",
+        "cap",
+        "closed",
+        "failed",
+        "first_failure",
+        "holding",
+        "open",
+        "parent",
+        "problem",
+        "size",
+        "waiting",
+    )
 
     def __init__(self, parent: int, cap: int) -> None:
         self.parent = parent
@@ -30,6 +41,8 @@ class Group:
         self.failed = 0
         self.first_failure: tuple[FailureKind, str] | None = None
         self.closed = False
+        self.problem = ""
+        """Why no more items could be had."""
         self.aborted = False
         """The run is stopping: items that were to come will not."""
         self.holding = 0
@@ -55,6 +68,8 @@ class Group:
         """How the `foreach` as a whole settles, once it is done."""
         if self.aborted and not self.closed:
             return ev.TaskCancelled(at, self.parent, stopping)
+        if self.problem:
+            return ev.TaskFailed(at, self.parent, FailureKind.TEMPLATE, self.problem, accepted)
         count, share = tolerate
         if self.failed <= max(count, int(share * self.size + 1e-9)):
             return ev.TaskSucceeded(at, self.parent)

@@ -20,7 +20,17 @@ from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.groups import Group, Settling
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
 from llmflow.scheduling.rules import judge
-from llmflow.scheduling.state import BLOCKED, CANCELLED, FAILED, FIRST_SETTLED, RUNNING, SKIPPED, SUCCEEDED, RunState
+from llmflow.scheduling.state import (
+    BLOCKED,
+    CANCELLED,
+    FAILED,
+    FIRST_SETTLED,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    RunState,
+    new_tuple,
+)
 from llmflow.scheduling.tasks import FALLBACK, RATE_LIMIT_PATIENCE, SHORTEST_REJECTION, TaskSpec
 
 
@@ -43,12 +53,8 @@ class Scheduler:
     ) -> None:
         self.graph = graph
         self.specs = specs
-        self.state = RunState(graph)
+        self.state = RunState(graph, [task for task, stage in enumerate(graph.stages) if specs[stage].final])
         self._stages = graph.stages
-        self._finals = [task for task, stage in enumerate(graph.stages) if specs[stage].final]
-        self._finals_held = bool(self._finals)
-        """The tasks that wait for all others still wait."""
-        self.state.hold_back(self._finals)
         self._groups: dict[int, Group] = {}
         """A `foreach` that is under way → its items."""
         self._group_of: dict[int, Group] = {}
@@ -74,8 +80,8 @@ class Scheduler:
         self._failures: dict[int, int] = {}
         self._rejections: dict[int, tuple[int, float]] = {}
         """Task → (times a rate limit turned it away, seconds it waited for that)."""
-        self._cancelling = False
-        """The running attempts have been asked to end: once, a second request would break into their clean-up."""
+        self._asked: set[int] = set()
+        """Attempts that have been asked to end: once each, a second request would break into their clean-up."""
         self._out: list[ev.Event] = []
         self._on: dict[type[Any], Callable[[Any], None]] = {
             ev.RunStarted: self._fold,
@@ -103,12 +109,10 @@ class Scheduler:
                 self._stop(event.at, "fail_fast")
             if self.state.released:
                 self._release(event.at)
+                if self._failed and self.fail_fast and not self.stopping:
+                    self._stop(event.at, "fail_fast")
         at = events[-1].at
         state = self.state
-        if self._finals_held and state.unsettled == len(self._finals):
-            self._finals_held = False
-            state.let_go(self._finals, at)
-            self._release(at)
         if self._holding < self.workers or not self.workers:
             self._dispatch(at)
         if not state.running and not state.finished:
@@ -147,7 +151,9 @@ class Scheduler:
         """Fold the end of a task; its group hears of it, and settles with its last item."""
         self._fold(event)
         task = event.task
-        if isinstance(event, ev.TaskFailed):
+        if type(event) is ev.TaskSucceeded:
+            pass
+        elif isinstance(event, ev.TaskFailed):
             self._failed |= not event.accepted and not self.specs[self._stages[task]].inner
         elif isinstance(event, ev.TaskCancelled):
             self._cancelled |= not self.specs[self._stages[task]].inner
@@ -192,12 +198,14 @@ class Scheduler:
             return
         outcome, at, task = event.outcome, event.at, event.task
         if outcome == "done":
-            self._settle(ev.TaskSucceeded(at, task))
+            self._settle(new_tuple(ev.TaskSucceeded, (at, task)))
         elif outcome == "skip":
             self._settle(ev.TaskSkipped(at, task))
         elif self.stopping and not self.specs[self._stages[task]].final:
             self._settle(ev.TaskCancelled(at, task, self.stopping))
         elif outcome == "proceed" or outcome == "again":
+            if outcome == "again":
+                self._failures.pop(task, None)
             self._enqueue(task, at, proceed=True)
         elif outcome == "expand":
             self._groups[task] = Group(task, self.specs[self._stages[task]].item_workers)
@@ -248,6 +256,7 @@ class Scheduler:
         if group is not None:
             self._fold(event)
             group.closed = True
+            group.problem = event.problem
             self._end_group(group, event.at)
 
     def _approval_given(self, event: ev.ApprovalGiven) -> None:
@@ -261,10 +270,11 @@ class Scheduler:
         self._fold(event)
         if not self.stopping:
             self._stop(event.at, event.reason)
-        if event.mode == "cancel" and not self._cancelling:
-            self._cancelling = True
+        if event.mode == "cancel":
             for attempt, running in list(self.state.running.items()):
-                self._decide(ev.CancelRequested(event.at, running.task, attempt))
+                if attempt not in self._asked:
+                    self._asked.add(attempt)
+                    self._decide(ev.CancelRequested(event.at, running.task, attempt))
 
     # ---- decisions --------------------------------------------------------------------------------
 
@@ -272,7 +282,8 @@ class Scheduler:
         """Nothing new starts: whatever does not run now is cancelled."""
         self.stopping = reason
         for queue in self._queues:
-            queue.clear()
+            queue[:] = [entry for entry in queue if self.specs[self._stages[entry[2]]].final]
+            heapify(queue)
         for group in self._groups.values():
             group.aborted = True
             group.waiting.clear()
@@ -299,10 +310,12 @@ class Scheduler:
                     continue  # a stop has cancelled it meanwhile
                 if not deps:
                     verdict = judge(spec.rule, ())
-                elif len(deps) == 1 and status[deps[0]] == SUCCEEDED and spec.rule == "all_success":
+                elif spec.rule == "all_success" and (
+                    status[deps[0]] == SUCCEEDED if len(deps) == 1 else not [d for d in deps if status[d] != SUCCEEDED]
+                ):
                     verdict = "run"
                 else:
-                    verdict = self._judge(spec, deps)
+                    verdict = self._judge(task, spec, deps)
                 if verdict == "run":
                     self._enqueue(task, at)
                 elif verdict == "skip":
@@ -311,13 +324,16 @@ class Scheduler:
                     cause = next(d for d in deps if status[d] in (BLOCKED, FAILED, CANCELLED))
                     self._settle(ev.TaskBlocked(at, task, cause))
 
-    def _judge(self, spec: TaskSpec, deps: Sequence[int]) -> str:
+    def _judge(self, task: int, spec: TaskSpec, deps: Sequence[int]) -> str:
         status = self.state.status
         if spec.gated:
             entry = status[deps[0]]
             if entry != SUCCEEDED:
                 return "skip" if entry == SKIPPED else "block"
             deps = deps[1:]
+        source = self.graph.flows.get(task)
+        if source in self.state.expanded:  # its items come one by one, however it ends as a whole
+            deps = [d for d in deps if d != source]
         return judge(spec.rule, [status[d] for d in deps])
 
     def _pool_of(self, task: int) -> int:
@@ -363,7 +379,8 @@ class Scheduler:
         self._attempts += 1
         number = 0 if condition else self.state.attempts[task] + 1
         candidate = self._candidate.get(task, 0) if self._candidate else 0
-        self._decide(ev.AttemptStarted(at, task, self._attempts, number, pool, endpoint, worker, candidate))
+        values = (at, task, self._attempts, number, pool, endpoint, worker, candidate)
+        self._decide(new_tuple(ev.AttemptStarted, values))
 
     def _backoff(self, event: ev.AttemptFailed, spec: TaskSpec) -> float | None:
         """Seconds until the next try; None if there is none left with this candidate.
@@ -394,7 +411,7 @@ class Scheduler:
 
     def _next_candidate(self, task: int) -> bool:
         candidate = self._candidate.get(task, 0) + 1
-        if candidate >= len(self.specs[task].pools):
+        if candidate >= len(self.specs[self._stages[task]].pools):
             return False
         self._candidate[task] = candidate
         self._failures.pop(task, None)

@@ -27,6 +27,32 @@ GRACE = 2.0
 _CHUNK = 64 * 1024
 
 
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "VIRTUAL_ENV",
+    "SYSTEMROOT",
+)
+"""What a program gets of our own environment, beside `LC_*`: enough to run, and no secret."""
+
+
+def inherited_environment(environment: Mapping[str, str], allowed: Sequence[str]) -> dict[str, str]:
+    """The part of `environment` that a program sees: `INHERITED`, `LC_*`, and what the pipeline's `env` names."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in INHERITED or name.startswith("LC_") or name in allowed
+    }
+
+
 async def run_command(
     command: Sequence[str] | str,
     *,

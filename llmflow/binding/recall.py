@@ -1,0 +1,63 @@
+"""Answers that are there already, from an earlier part of the same run: nobody is asked for them again.
+
+An answer serves again only where what would be asked now is what was asked then, down to the hash;
+where it is not, the task runs again and the reason can be told.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from llmflow.binding.answered import Reply
+from llmflow.binding.nodes import Node
+from llmflow.protocol import Usage
+from llmflow.scheduling.events import AttemptStarted
+
+
+class Known(NamedTuple):
+    """One stored answer: whose it is, in which order it came, and what it was."""
+
+    name: str
+    address: str | None
+    reply: Reply
+
+
+class Recall:
+    """The answers that one run can go back to, per task and item, in the order in which they were given."""
+
+    def __init__(self, known: Iterable[Known] = ()) -> None:
+        self._known: dict[tuple[str, str | None], deque[Reply]] = {}
+        for name, address, reply in known:
+            self._known.setdefault((name, address), deque()).append(reply)
+        self.used = 0
+        """Answers that served again."""
+        self.stale: list[str] = []
+        """Tasks for which there was an answer, but to another question."""
+
+    @property
+    def names(self) -> set[str]:
+        """Tasks with an answer at hand."""
+        return {name for name, _ in self._known}
+
+    def find(self, started: AttemptStarted, node: Node, key: Callable[[], str]) -> Reply | None:
+        """The next answer to what would be asked now; None where it has to be asked. `key` may raise CallFailed."""
+        place = (node.stage.name, node.address)
+        waiting = self._known.get(place)
+        if not waiting:
+            return None
+        wanted = key()
+        while waiting:
+            reply = waiting.popleft()
+            if reply.key == wanted:
+                self.used += 1
+                return reply
+        del self._known[place]
+        self.stale.append(place[0] if place[1] is None else f"{place[0]}[{place[1]}]")
+        return None
+
+
+def stored_reply(value: Any, asked: Any, key: str, usage: Usage, finish_reason: str) -> Reply:
+    """A reply as it was given at first, from what the history kept of it."""
+    return Reply(value, asked, key, usage=usage, finish_reason=finish_reason)

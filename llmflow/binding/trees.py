@@ -1,0 +1,96 @@
+"""A tree `reduce`: which pieces can be asked for now, and what is left in the end.
+
+Level 0 holds the items; piece j of a level is its values j·batch … (j+1)·batch-1, and its answer is
+value j of the level above. A piece starts when its own values are there, whatever the others do. A
+value alone in its piece, above level 0, goes up unasked. The last value left is the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class Tree:
+    """One `reduce` under way; `node` is its own. Items that failed leave a gap and count for nothing."""
+
+    def __init__(self, node: int, batch: int) -> None:
+        self.node = node
+        self.batch = max(2, batch)
+        self.told = False
+        """Its end has been reported."""
+        self.is_done = False
+        self.failed = False
+        self.result: Any = None
+        self._levels: list[dict[int, list[tuple[int, Any]]]] = [{}]
+        """Per level: piece → (ordinal, value) of its values so far."""
+        self._seen: list[dict[int, int]] = [{}]
+        """Per level: piece → how many of its places are filled, gaps included."""
+        self._totals: list[int | None] = [None]
+        self._counts = [0]
+        self._touched: list[tuple[int, int]] = []
+
+    def put(self, ordinal: int, value: Any, present: bool) -> None:
+        """Item `ordinal` is there, or (not `present`) will never be."""
+        self._put(0, ordinal, value, present)
+
+    def close(self) -> None:
+        """No more items will come."""
+        self._close(0, self._counts[0])
+
+    def ended(self, key: str, value: Any, answered: bool) -> None:
+        """The piece `key` has been answered, or has failed and with it the whole."""
+        level, _, piece = key.partition(".")
+        if answered:
+            self._put(int(level) + 1, int(piece), value, True)
+        else:
+            self.failed = True
+
+    def ready(self) -> Iterator[tuple[str, list[Any]]]:
+        """(key, values) of every piece that can be asked for now and was not given before."""
+        while self._touched and not self.failed:
+            level, piece = self._touched.pop()
+            if piece not in self._seen[level] or self._seen[level][piece] < self._size(level, piece):
+                continue
+            del self._seen[level][piece]
+            values = [value for _, value in sorted(self._levels[level].pop(piece, []), key=lambda pair: pair[0])]
+            if level and self._totals[level] == 1:
+                self.is_done, self.result = True, values[0] if values else None
+            elif not values:
+                self._put(level + 1, piece, None, False)
+            elif level and len(values) == 1:
+                self._put(level + 1, piece, values[0], True)
+            else:
+                yield f"{level}.{piece}", values
+
+    def _put(self, level: int, ordinal: int, value: Any, present: bool) -> None:
+        if level == len(self._levels):
+            self._levels.append({})
+            self._seen.append({})
+            self._totals.append(None)
+            self._counts.append(0)
+            below = self._totals[level - 1]
+            if below is not None:
+                self._close(level, -(-below // self.batch))
+        piece = ordinal // self.batch
+        self._seen[level][piece] = self._seen[level].get(piece, 0) + 1
+        self._counts[level] += 1
+        if present:
+            self._levels[level].setdefault(piece, []).append((ordinal, value))
+        self._touched.append((level, piece))
+
+    def _close(self, level: int, total: int) -> None:
+        self._totals[level] = total
+        if not total:
+            self.is_done = True
+            return
+        self._touched.append((level, (total - 1) // self.batch))
+        if level + 1 < len(self._levels):
+            self._close(level + 1, -(-total // self.batch))
+
+    def _size(self, level: int, piece: int) -> int:
+        """Places of a piece; one that may still grow is never full before its batch is."""
+        total = self._totals[level]
+        if total is None:
+            return self.batch
+        return min(self.batch, total - piece * self.batch)

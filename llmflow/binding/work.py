@@ -1,0 +1,337 @@
+"""What has to be done when the scheduler starts a node: steps that take no time, and attempts that do.
+
+It gives the engine an outcome and raises CallFailed; whether to try again after a failure is the
+scheduler's. Asking once more because an *answer* was not good enough, because a loop goes on or
+because a fold has more pieces is decided here: `again` queues the node anew, so that the next
+asking waits for its worker like any other attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from llmflow.binding.answered import Answered, Reply
+from llmflow.binding.asking import asked_of, request_for, request_key
+from llmflow.binding.code import Code
+from llmflow.binding.compile import Compiled
+from llmflow.binding.loops import Loop, in_pieces
+from llmflow.binding.nodes import Node, Nodes
+from llmflow.binding.recall import Recall
+from llmflow.binding.saving import save
+from llmflow.binding.stages import Role
+from llmflow.binding.subpipelines import inputs_of, outputs_of
+from llmflow.binding.values import Values
+from llmflow.errors import CallFailed, FailureKind
+from llmflow.language.answers import InvalidAnswer, check_conditions, check_value, read_answer
+from llmflow.language.pipeline import Task
+from llmflow.protocol import Message, Provider, Request, clean_text
+from llmflow.runtime.attempts import DEFAULT_IDLE, DEFAULT_TOTAL, within
+from llmflow.runtime.clock import Clock
+from llmflow.scheduling.estimates import Estimate
+from llmflow.scheduling.events import AttemptStarted
+from llmflow.scheduling.pools import CONTROL
+
+MAX_EXTENSIONS = 2
+
+Ask = Callable[[str, str], Awaitable[tuple[bool, str]]]
+"""(task, message) → (approved, comment), from the person at the terminal."""
+
+
+class Work:
+    """The `call` and `evaluate` of one run."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        nodes: Nodes,
+        values: Values,
+        providers: Sequence[Provider | None],
+        code: Code,
+        clock: Clock,
+        *,
+        estimates: Sequence[Estimate],
+        keep: Callable[[Answered], None],
+        progress: Callable[[int, int], None],
+        warn: Callable[[str], None],
+        recall: Recall,
+        approved: Mapping[str, bool],
+        ask: Ask | None,
+    ) -> None:
+        """`keep(answer)` before its end is reported, `progress(node, tokens)`; `approved`: decisions already made."""
+        self._compiled, self._nodes, self._values, self._clock = compiled, nodes, values, clock
+        self._providers, self._code, self._estimates = providers, code, estimates
+        self._keep, self._progress, self._warn = keep, progress, warn
+        self._recall, self._approved, self._ask = recall, approved, ask
+        self._loops: dict[int, Loop] = {}
+        self._running: dict[int, int] = {}
+
+    # ---- steps that hold no worker ----------------------------------------------------------------
+
+    def evaluate(self, started: AttemptStarted) -> str | None:
+        """A condition, a `value`, the beginning of a group, the entry or exit of a sub-pipeline; None: ask a person."""
+        index = started.task
+        node = self._nodes[index]
+        stage, task = node.stage, node.stage.task
+        if stage.role is Role.EXIT:
+            return self._leave(index, node)
+        scope = self._scope(index, node)
+        if not self._wanted(node, scope):
+            return "skip"
+        if stage.role is Role.ENTRY:
+            assert node.inner is not None
+            node.inner.inputs = inputs_of(task, scope)
+            return "done"
+        if stage.role is not Role.PLAIN:
+            return "expand"
+        if task.approve is not None:
+            return self._approval(index, node, scope)
+        if self._compiled.specs[stage.index].pools[0] != CONTROL:
+            return self._recalled(started, node, scope)
+        return self._computed(index, node, scope)
+
+    def _wanted(self, node: Node, scope: Mapping[str, Any]) -> bool:
+        """The condition, if there is one: the task's own, and of an item that of its `foreach`."""
+        task, is_item = node.stage.task, bool(node.key)
+        if is_item:
+            return task.foreach is None or task.foreach.when is None or task.foreach.when.holds(scope)
+        return task.when is None or task.when.holds(scope)
+
+    def _computed(self, index: int, node: Node, scope: Mapping[str, Any]) -> str:
+        task = node.stage.task
+        assert task.value is not None
+        output = task.value.value(scope)
+        self._check(task, output, scope)
+        return self._answered(index, node, output, scope)
+
+    def _leave(self, index: int, node: Node) -> str:
+        """The exit of a sub-pipeline: it succeeded if nothing in it failed that its author did not accept."""
+        output = outputs_of(index, node, self._values)
+        scope = self._values.scope(node)
+        self._check(node.stage.task, output, scope)
+        return self._answered(index, node, output, scope)
+
+    def _approval(self, index: int, node: Node, scope: Mapping[str, Any]) -> str | None:
+        name = self._nodes.graph.names[index]
+        if name in self._approved:
+            return self._decided(index, node, self._approved[name], "", scope)
+        return None if self._ask is not None else "hold"
+
+    def _decided(self, index: int, node: Node, approved: bool, comment: str, scope: Mapping[str, Any]) -> str:
+        if not approved:
+            raise CallFailed(FailureKind.REFUSAL, f"not approved{': ' + comment if comment else ''}", retryable=False)
+        return self._answered(index, node, {"approved": True, "comment": comment}, scope)
+
+    def _recalled(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> str:
+        """Answers that are there already, one after the other as long as they fit what would be asked now."""
+        while True:
+            if self._nothing_to_fold(started.task, node, scope):
+                return "done"
+            reply = self._recall.find(
+                started, node, lambda: self._asked_key(started, node, self._scope(started.task, node))
+            )
+            if reply is None:
+                return "proceed"
+            output, _, outcome = self._judge(started.task, node, reply, scope)
+            if outcome == "fail":
+                return "proceed"
+            if outcome == "done":
+                outcome = self._answered(started.task, node, output, scope)
+            if outcome == "done":
+                return "done"
+            scope = self._scope(started.task, node)
+
+    def _asked_key(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> str:
+        if node.stage.task.action == "model":
+            request, pool = self._request(started, node, scope)
+            provider = self._compiled.providers[pool]
+            assert provider is not None
+            return request_key(request, provider)
+        return self._code.key(node, self._code.asked(node, scope))
+
+    # ---- attempts ---------------------------------------------------------------------------------
+
+    async def call(self, started: AttemptStarted) -> str:
+        """One attempt. Gives `done` or `again`; raises CallFailed."""
+        index = started.task
+        node = self._nodes[index]
+        scope = self._scope(index, node)
+        task = node.stage.task
+        if task.approve is not None:
+            assert self._ask is not None
+            approved, comment = await self._ask(self._nodes.graph.names[index], task.approve.text(scope))
+            return self._decided(index, node, approved, comment, scope)
+        if self._nothing_to_fold(index, node, scope):
+            return "done"
+        scope = self._scope(index, node)
+        pool = started.pool
+        self._running[pool] = concurrency = self._running.get(pool, 0) + 1
+        began = self._clock.now()
+        try:
+            reply = await self._reply(started, node, scope)
+        finally:
+            self._running[pool] -= 1
+        duration = self._clock.now() - began
+        if reply.usage is not None:
+            self._values.add_usage(index, reply.usage)
+        output, problem, outcome = self._judge(index, node, reply, scope)
+        self._keep(Answered(started, reply, output, not problem, problem, began, duration, concurrency))
+        if outcome == "fail":
+            kind = FailureKind.TRUNCATED if reply.finish_reason == "length" else FailureKind.INVALID_OUTPUT
+            raise CallFailed(kind, problem)
+        return self._answered(index, node, output, scope) if outcome == "done" else outcome
+
+    async def _reply(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> Reply:
+        task = node.stage.task
+        total = self._clock.real(task.timeout.total if task.timeout.total is not None else DEFAULT_TOTAL)
+        if task.action != "model":
+            asked = self._code.asked(node, scope)
+            return await within(lambda heard: self._code.run(node, asked), total=total)
+        request, pool = self._request(started, node, scope)
+        provider = self._providers[pool]
+        config = self._compiled.providers[pool]
+        assert provider is not None
+        assert config is not None
+        index = started.task
+        idle = self._clock.real(task.timeout.idle or DEFAULT_IDLE) if request.stream else None
+        response = await within(
+            lambda heard: provider.complete(request, heard),
+            total=total,
+            idle=idle,
+            progress=(lambda tokens: self._progress(index, tokens)) if request.stream else None,
+        )
+        return Reply(
+            value=clean_text(response.text),
+            asked=asked_of(request),
+            key=request_key(request, config),
+            usage=response.usage,
+            finish_reason=response.finish_reason,
+            answered_by=response.model,
+            request_id=response.request_id,
+            first_token=response.first_token,
+            prompt_chars=sum(len(m.content) for m in request.messages) + len(request.system),
+        )
+
+    def _request(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> tuple[Request, int]:
+        """The request and the pool it goes to: of a step that only looks for an answer, the first candidate's."""
+        stage = node.stage.index
+        candidate = started.candidate
+        model = self._compiled.models[stage][candidate]
+        pool = self._compiled.specs[stage].pools[candidate]
+        loop = self._loops.get(started.task) or Loop()
+        return request_for(node, started, model, scope, loop, self._estimates[stage]), pool
+
+    # ---- answers ----------------------------------------------------------------------------------
+
+    def _judge(self, index: int, node: Node, reply: Reply, scope: Mapping[str, Any]) -> tuple[Any, str, str]:
+        """(output, what is wrong with the answer, `done` | `again` | `fail`)."""
+        task = node.stage.task
+        if task.action != "model":
+            try:
+                self._check(task, reply.value, scope)
+            except CallFailed as failure:
+                return reply.value, failure.detail, "fail"
+            return reply.value, "", "done"
+        loop = self._loops.setdefault(index, Loop())
+        wanted = task.output
+        if reply.finish_reason == "length" and wanted.on_truncated != "keep":
+            tokens = reply.usage.output_tokens if reply.usage is not None else 0
+            problem = f"the answer was cut off after {tokens} tokens"
+            if wanted.on_truncated == "extend" and loop.extensions < MAX_EXTENSIONS:
+                loop.extensions += 1
+                return None, problem, "again"
+            return None, problem, "fail"
+        if reply.finish_reason == "length" and wanted.schema is not None:
+            return None, "the answer was cut off, and what is left of it is not JSON to be read", "fail"
+        try:
+            output = read_answer(reply.value, wanted.schema)
+            problem = check_conditions(wanted.validate, {**scope, "output": output}) or ""
+        except InvalidAnswer as error:
+            output, problem = None, str(error)
+        if not problem:
+            return output, "", "done"
+        loop.invalid += 1
+        if loop.invalid >= wanted.attempts:
+            return output, f"the answer is not what `output` asks for: {problem}", "fail"
+        if wanted.feedback:
+            loop.turns += [
+                Message("assistant", reply.value),
+                Message("user", f"That answer cannot be used: {problem}\nAnswer again, correctly and completely."),
+            ]
+        return output, problem, "again"
+
+    def _check(self, task: Task, output: Any, scope: Mapping[str, Any]) -> None:
+        """What code or a template gave: it is what `output` asks for, or the task fails."""
+        problem = None
+        if task.output.schema is not None:
+            try:
+                check_value(output, task.output.schema)
+            except InvalidAnswer as error:
+                problem = str(error)
+        problem = problem or check_conditions(task.output.validate, {**scope, "output": output})
+        if problem is not None:
+            raise CallFailed(FailureKind.INVALID_OUTPUT, problem)
+
+    def _answered(self, index: int, node: Node, output: Any, scope: Mapping[str, Any]) -> str:
+        """A good output: the loop goes on or ends, the fold takes its next piece, the task has its result."""
+        task = node.stage.task
+        loop = self._loops.get(index)
+        if task.repeat is not None and node.stage.role is Role.PLAIN:
+            loop = loop or self._loops.setdefault(index, Loop())
+            met = task.repeat.until.holds({**scope, "output": output, "iteration": loop.iteration})
+            if not met and loop.iteration < task.repeat.max_iterations:
+                loop.iteration += 1
+                loop.start_anew(output)
+                return "again"
+            self._values.until_met[index] = met
+            if not met:
+                name = self._nodes.graph.names[index]
+                self._warn(f"{name}: `until` did not hold after {loop.iteration} iterations; its last output is kept")
+        if loop is not None and loop.pieces is not None and loop.piece + 1 < len(loop.pieces):
+            loop.piece += 1
+            loop.start_anew(output)
+            return "again"
+        self._loops.pop(index, None)
+        if task.save is not None and not node.stage.is_item:
+            save(node.frame.folder, task.save.text(self._values.scope(node)), output)
+        self._values.outputs[index] = output
+        return "done"
+
+    def settle_without_answer(self, index: int) -> None:
+        """The task failed and `on_error` accepts it: its default, if one is written, is its output."""
+        node = self._nodes[index]
+        default = node.stage.task.on_error.default
+        self._loops.pop(index, None)
+        if default is not None:
+            self._values.outputs[index] = default.value(self._values.scope(node))
+
+    # ---- names ------------------------------------------------------------------------------------
+
+    def _scope(self, index: int, node: Node) -> dict[str, Any]:
+        """The names of the node's templates, those of its loop included."""
+        task = node.stage.task
+        if task.repeat is None and (task.reduce is None or node.stage.is_item):
+            return self._values.scope(node)
+        loop = self._loops.setdefault(index, Loop())
+        more: dict[str, Any] = {"previous": loop.previous}
+        if task.repeat is not None:
+            more["iteration"] = loop.iteration
+        elif loop.pieces:
+            more["items"] = loop.pieces[loop.piece]
+        return self._values.scope(node, **more)
+
+    def _nothing_to_fold(self, index: int, node: Node, scope: Mapping[str, Any]) -> bool:
+        """Cut a fold's items into pieces at its first attempt; True where there is none to ask about."""
+        reduce = node.stage.task.reduce
+        if reduce is None or node.stage.is_item:
+            return False
+        loop = self._loops.setdefault(index, Loop())
+        if loop.pieces is None:
+            items = reduce.items.value(scope)
+            if isinstance(items, str) or not isinstance(items, Sequence):
+                raise CallFailed(FailureKind.TEMPLATE, "`reduce.items` must be a list", retryable=False)
+            loop.pieces = in_pieces(items, reduce.batch)
+        if loop.pieces:
+            return False
+        self._answered(index, node, None, scope)
+        return True
