@@ -22,7 +22,7 @@ LEVELS = (
     ("binding",),
     ("language", "runtime", "providers", "history", "views", "reports"),
     ("scheduling",),
-    ("quantities", "sanitise"),
+    ("environment", "quantities", "sanitise"),
     ("protocol",),
     ("errors",),
 )

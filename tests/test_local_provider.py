@@ -149,6 +149,29 @@ def test_first_calls_that_come_together_start_one_server_and_closing_ends_it(loc
     asyncio.run(run())
 
 
+def test_the_server_is_given_no_keys_and_the_rest_of_the_environment(
+    local_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "GITHUB_TOKEN", "DB_PASSWORD", "MY_SECRET", "ORDINARY"):
+        monkeypatch.setenv(name, "canary")
+
+    async def run() -> bytes:
+        provider = local(local_model)
+        try:
+            await provider.start()
+            assert provider.server is not None
+            return await asyncio.to_thread(Path(f"/proc/{provider.server.pid}/environ").read_bytes)
+        finally:
+            await provider.aclose()
+
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("only /proc tells what another process was given")
+    given = asyncio.run(run()).decode().split("\0")
+    assert [line for line in given if "canary" in line] == ["ORDINARY=canary"]
+    assert "GOMP_SPINCOUNT=0" in given
+    assert f"HOME={os.environ['HOME']}" in given
+
+
 def test_a_server_that_dies_fails_its_calls_and_is_started_again_a_few_times(local_model: Path) -> None:
     async def die(provider: LocalProvider) -> CallFailed:
         await provider.start()

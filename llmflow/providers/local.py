@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from llmflow.environment import without_secrets
 from llmflow.errors import CallFailed, FailureKind, SetupError
 from llmflow.protocol import Progress, Request, Response
 from llmflow.providers import local_model
@@ -59,8 +60,9 @@ class LocalServer:
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             start_new_session=True,
-            # Two OpenMP threads that spin while they wait are 3 to 5 times slower on busy processors.
-            env={**os.environ, "GOMP_SPINCOUNT": "0"},
+            # No key of anybody's: what the child needs none of, it cannot lose. And two OpenMP threads that
+            # spin while they wait are 3 to 5 times slower on busy processors.
+            env={**without_secrets(os.environ), "GOMP_SPINCOUNT": "0"},
         )
         server = cls(process, log, "", "")
         try:
