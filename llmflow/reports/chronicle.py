@@ -1,0 +1,170 @@
+"""What happened to which task when: a run's story boiled down to a few numbers per event.
+
+A story's events are dropped as they are published; this keeps 17 bytes of each that says something
+about where a task's time went, in the order of the story. A place in that order is called a
+position; of two things at the same second the one with the smaller position came first.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable
+from math import nan
+from typing import Any
+
+from llmflow.scheduling import events as ev
+from llmflow.scheduling.pools import CONTROL
+
+(
+    STARTED,
+    EVALUATED,
+    DONE,
+    PROCEEDED,
+    AGAIN,
+    EXPANDED,
+    HELD,
+    FAILED,
+    CANCELLED,
+    TIMER_SET,
+    TIMER_FIRED,
+    APPROVED,
+    SETTLED,
+    RESUMED,
+) = range(14)
+"""Codes of entries. `STARTED`: an attempt that holds a worker, `EVALUATED`: a step of ours that holds none."""
+
+OUTCOMES = {"done": DONE, "skip": DONE, "proceed": PROCEEDED, "again": AGAIN, "expand": EXPANDED, "hold": HELD}
+
+CAUSES = ("retry", "rate_limit", "fallback", "budget")
+"""What a timer may be set for: `number` of a `TIMER_SET` is the place in here, -1 for any other."""
+
+
+class Chronicle:
+    """Feed it the story in order, in any batches; `answered` ahead of the end of the attempt it tells of.
+
+    The four columns `code`, `at`, `task`, `number` have one entry per position. `number` is the
+    pool of a `STARTED`, the attempt of whatever ends one, the cause of a `TIMER_SET`, and 1 for a
+    `SETTLED` that cancels.
+    """
+
+    def __init__(self) -> None:
+        self.code = bytearray()
+        self.at = array("d")
+        self.task = array("i")
+        self.number = array("i")
+        self.first_added = -1
+        """The first task that was added while the run went on, -1 where none was; all behind it were too."""
+        self.added = array("i")
+        """For each of them the position behind which it was there."""
+        self.added_at = array("d")
+        self.parents = array("i")
+        """For each of them the task whose item it belongs to, -1 where it is nobody's."""
+        self.finished_at = nan
+        """When the run ended, NaN as long as it has not."""
+        self._seconds = array("d")
+        self._invalid: set[int] = set()
+        self._timers: dict[int, int] = {}
+        self._on: dict[type[Any], Callable[[Any], None]] = {
+            ev.AttemptStarted: self._started,
+            ev.AttemptSucceeded: self._succeeded,
+            ev.AttemptFailed: self._failed,
+            ev.AttemptCancelled: self._cancelled,
+            ev.TimerSet: self._timer_set,
+            ev.TimerFired: self._timer_fired,
+            ev.ApprovalGiven: self._approved,
+            ev.TaskSucceeded: self._settled,
+            ev.TaskFailed: self._settled,
+            ev.TaskSkipped: self._settled,
+            ev.TaskBlocked: self._settled,
+            ev.TaskCancelled: self._task_cancelled,
+            ev.TasksAdded: self._tasks_added,
+            ev.RunResumed: self._resumed,
+            ev.RunFinished: self._run_finished,
+        }
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def on_events(self, events: Iterable[ev.Event]) -> None:
+        """Note what the events say of tasks' times."""
+        on = self._on
+        for event in events:
+            note = on.get(type(event))
+            if note is not None:
+                note(event)
+
+    def answered(self, attempt: int, seconds: float, *, invalid: bool = False) -> None:
+        """The call of this attempt took `seconds`; `invalid`: its answer could not be used."""
+        missing = attempt + 1 - len(self._seconds)
+        if missing > 0:
+            self._seconds.extend([nan] * missing)
+        self._seconds[attempt] = seconds
+        if invalid:
+            self._invalid.add(attempt)
+
+    def parent_of(self, task: int) -> int:
+        """The task whose item this one belongs to, -1 where it is nobody's."""
+        return self.parents[task - self.first_added] if self.was_added(task) else -1
+
+    def was_added(self, task: int) -> bool:
+        """True where the task came while the run went on."""
+        return 0 <= self.first_added <= task < self.first_added + len(self.parents)
+
+    def seconds_of(self, attempt: int) -> float:
+        """What the call itself took, NaN where nobody said."""
+        return self._seconds[attempt] if attempt < len(self._seconds) else nan
+
+    def is_invalid(self, attempt: int) -> bool:
+        """The answer of this attempt could not be used."""
+        return attempt in self._invalid
+
+    def _note(self, code: int, at: float, task: int, number: int) -> None:
+        self.code.append(code)
+        self.at.append(at)
+        self.task.append(task)
+        self.number.append(number)
+
+    def _started(self, event: ev.AttemptStarted) -> None:
+        self._note(EVALUATED if event.pool == CONTROL else STARTED, event.at, event.task, event.pool)
+
+    def _succeeded(self, event: ev.AttemptSucceeded) -> None:
+        self._note(OUTCOMES.get(event.outcome, PROCEEDED), event.at, event.task, event.attempt)
+
+    def _failed(self, event: ev.AttemptFailed) -> None:
+        self._note(FAILED, event.at, event.task, event.attempt)
+
+    def _cancelled(self, event: ev.AttemptCancelled) -> None:
+        self._note(CANCELLED, event.at, event.task, event.attempt)
+
+    def _timer_set(self, event: ev.TimerSet) -> None:
+        self._timers[event.timer] = event.task
+        self._note(TIMER_SET, event.at, event.task, CAUSES.index(event.cause) if event.cause in CAUSES else -1)
+
+    def _timer_fired(self, event: ev.TimerFired) -> None:
+        task = self._timers.pop(event.timer, None)
+        if task is not None:
+            self._note(TIMER_FIRED, event.at, task, 0)
+
+    def _approved(self, event: ev.ApprovalGiven) -> None:
+        self._note(APPROVED, event.at, event.task, 0)
+
+    def _settled(self, event: ev.TaskSucceeded | ev.TaskFailed | ev.TaskSkipped | ev.TaskBlocked) -> None:
+        self._note(SETTLED, event.at, event.task, 0)
+
+    def _task_cancelled(self, event: ev.TaskCancelled) -> None:
+        self._note(SETTLED, event.at, event.task, 1)
+
+    def _tasks_added(self, event: ev.TasksAdded) -> None:
+        if self.first_added < 0:
+            self.first_added = event.first
+        for _ in range(event.size):
+            self.parents.append(event.parent)
+            self.added.append(len(self.code))
+            self.added_at.append(event.at)
+
+    def _resumed(self, event: ev.RunResumed) -> None:
+        self.finished_at = nan
+        self._note(RESUMED, event.at, -1, 0)
+
+    def _run_finished(self, event: ev.RunFinished) -> None:
+        self.finished_at = event.at
