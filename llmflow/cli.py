@@ -24,6 +24,10 @@ app = typer.Typer(
 )
 local_app = typer.Typer(help="The embedded model.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(local_app, name="local")
+runs_app = typer.Typer(
+    help="List past runs; `rm` and `prune` remove some.", invoke_without_command=True, rich_markup_mode=None
+)
+app.add_typer(runs_app, name="runs")
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The pipeline, a YAML file; `-` reads standard input.")]
 Inputs = Annotated[
@@ -45,6 +49,13 @@ StoreDir = Annotated[
     str | None, typer.Option("--store", metavar="DIR", help="Where the history lives (default: $LLMFLOW_STORE).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
+Last = Annotated[
+    str | None, typer.Option("--last", metavar="TIME", help="Only runs that began within: 7d, 12h, 30m, 2w.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or `last`.", show_default=False)
+]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the output to a file.")]
 
 
@@ -155,6 +166,95 @@ def stats(
     from llmflow.commands.stats import stats as command
 
     _exit(command(pipeline, task=task, model=model, store=store, output=output, as_json=as_json, as_csv=as_csv))
+
+
+@runs_app.callback()
+def runs(
+    context: typer.Context,
+    pipeline: Annotated[
+        str | None, typer.Option("--pipeline", "-p", metavar="PIPELINE", help="Only runs of this file or name.")
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only runs that failed, were stopped or were interrupted.")
+    ] = False,
+    last: Last = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, metavar="N", help="At most N runs.")] = None,
+    store: StoreDir = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """List past runs, the youngest first.
+
+    llmflow runs --failed --last 7d
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from llmflow.commands.runs import runs as command
+
+    _exit(command(pipeline, failed=failed, last=last, limit=limit, store=store, output=output, as_json=as_json))
+
+
+@runs_app.command("rm")
+def runs_remove(
+    which: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, beginnings of ids, or `last`.")],
+    yes: Yes = False,
+    store: StoreDir = None,
+) -> None:
+    """Remove runs with every answer and all that was learned from them."""
+    from llmflow.commands.runs import remove
+
+    _exit(remove(which, yes=yes, store=store))
+
+
+@runs_app.command("prune")
+def runs_prune(
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="TIME", help="Runs that began longer ago: 30d, 12h, 2w.")
+    ] = None,
+    keep: Annotated[int | None, typer.Option("--keep", min=0, metavar="N", help="Spare the youngest N runs.")] = None,
+    yes: Yes = False,
+    store: StoreDir = None,
+) -> None:
+    """Remove old runs and their answers; the durations they taught are kept."""
+    from llmflow.commands.runs import prune
+
+    _exit(prune(older_than=older_than, keep=keep, yes=yes, store=store))
+
+
+@app.command()
+def show(
+    run: RunId,
+    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="Every attempt of this task.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="The item of a foreach.")] = None,
+    all_items: Annotated[bool, typer.Option("--all", help="Show every item, not only the slowest.")] = False,
+    store: StoreDir = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a past run: its tasks, where the time went, prompts and answers.
+
+    llmflow show last
+    """
+    from llmflow.commands.show import show as command
+
+    _exit(command(run, task, key, all_items=all_items, store=store, output=output, as_json=as_json))
+
+
+@app.command()
+def diff(
+    first: RunId,
+    second: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="The later run; without it, the first is compared with the one before."),
+    ] = None,
+    store: StoreDir = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Show what made one run slower than another: durations, waits, tokens, models, changed prompts."""
+    from llmflow.commands.diff import diff as command
+
+    _exit(command(first, second, store=store, output=output, as_json=as_json))
 
 
 @app.command()

@@ -1,0 +1,154 @@
+"""Past runs for the commands that look back: finding one by what the user typed, and reading it whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from llmflow.errors import UsageError
+from llmflow.history import looking_back, stories
+from llmflow.history.location import store_dir
+from llmflow.history.records import AnswerRecord, StoredRun, TaskRecord
+from llmflow.history.store import Store
+from llmflow.protocol import Usage
+from llmflow.reports.past_run import Answer, Call, PastAttempt, PastRun, RunFacts, TaskFacts, attempts_of, past_run
+
+LAST = "last"
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
+
+
+@contextmanager
+def opened(store: str | None) -> Iterator[Store]:
+    """The history to look into. Raises UsageError where there is none yet, StoreError where it cannot be read."""
+    directory = store_dir(store, os.environ)
+    history = Store.open_if_there(directory)
+    if history is None:
+        raise UsageError(f"there is no history in {directory}", "`llmflow run FILE` makes some")
+    with history:
+        yield history
+
+
+def find(store: Store, word: str) -> StoredRun:
+    """The run that `word` names: its id, a beginning of it that no other has, or `last`. Raises UsageError."""
+    if word == LAST:
+        found = looking_back.last_run(store)
+        if found is None:
+            raise UsageError("the history holds no runs", "`llmflow run FILE` makes one")
+        return found
+    ids = looking_back.matching_ids(store, word) if word else []
+    if len(ids) > 1 and word.upper() in ids:
+        ids = [word.upper()]
+    if len(ids) > 1:
+        raise UsageError(f"{word} is the beginning of several runs", f"go on typing: {', '.join(ids)}")
+    one = stories.run(store, ids[0]) if ids else None
+    if one is None:
+        raise UsageError(f"there is no run {word!r}", "`llmflow runs` lists them; the beginning of an id is enough")
+    return one
+
+
+def seconds_of(text: str) -> float:
+    """How long ago: `7d`, `12h`, `30m`, `2w`. Raises UsageError."""
+    found = _SPAN.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"{text!r} is no time to look back", "write one such as 7d, 12h, 30m or 2w")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def since(last: str | None) -> float | None:
+    """The time of day that `--last` reaches back to, None where it is not given. Raises UsageError."""
+    return None if last is None else time.time() - seconds_of(last)
+
+
+def line_length() -> int:
+    """Columns to write tables in: the terminal's, 100 where there is none."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+
+
+def read(store: Store, one: StoredRun) -> PastRun:
+    """The whole run, without what was asked and answered."""
+    run_id = one.record.id
+    return past_run(
+        facts_of(one),
+        [_task_facts(task) for task in stories.tasks(store, run_id)],
+        [(pool.name, pool.workers) for pool in one.record.pools],
+        stories.story(store, run_id),
+        calls_of(looking_back.calls(store, run_id)),
+    )
+
+
+def calls_of(rows: Iterable[looking_back.CallRow]) -> Iterator[Call]:
+    """Answered attempts as the reports want them."""
+    for row in rows:
+        usage = Usage(
+            row.input_tokens,
+            row.output_tokens,
+            row.cached_input_tokens,
+            row.cache_write_tokens,
+            row.reasoning_tokens,
+            row.estimated,
+        )
+        yield Call(row.task, row.attempt, row.seconds, row.invalid, row.model, usage)
+
+
+def facts_of(one: StoredRun) -> RunFacts:
+    """What stands in the run's own row."""
+    record, outcome = one.record, one.outcome
+    summary = outcome.summary if outcome is not None else {}
+    return RunFacts(
+        id=record.id,
+        pipeline=record.pipeline,
+        path=record.path,
+        status=one.status,
+        started_at=record.started_at,
+        policy=record.policy,
+        workers=record.workers,
+        seed=record.seed,
+        version=record.version,
+        makespan=outcome.makespan if outcome is not None else None,
+        lower_bound=summary.get("lower_bound"),
+        bound_kind=summary.get("lower_bound_kind", ""),
+        ratio=summary.get("ratio"),
+        inputs=record.inputs,
+        outputs=summary.get("outputs"),
+        options=record.options,
+    )
+
+
+def attempts(store: Store, one: StoredRun, task: TaskRecord) -> list[PastAttempt]:
+    """Every attempt of one task, with what was asked and answered."""
+    run_id = one.record.id
+    invalid = {row.attempt for row in looking_back.calls(store, run_id) if row.invalid}
+    answers = {
+        stored.answer.attempt: (_answer(stored.answer), stored.answer.attempt in invalid)
+        for stored in stories.answers(store, run_id, name=task.name, item=task.item)
+        if stored.answer.task == task.task
+    }
+    names = [pool.name for pool in one.record.pools]
+    return attempts_of(task.task, names, stories.story(store, run_id), answers)
+
+
+def _task_facts(task: TaskRecord) -> TaskFacts:
+    return TaskFacts(task.name, task.item, task.kind, task.model, task.dependencies)
+
+
+def _answer(kept: AnswerRecord) -> Answer:
+    return Answer(
+        messages=kept.messages or (),
+        output=kept.output,
+        text=kept.text,
+        model=kept.model,
+        answered_by=kept.answered_by,
+        endpoint=kept.endpoint,
+        finish_reason=kept.finish_reason,
+        request_id=kept.request_id,
+        usage=kept.usage,
+        seconds=kept.duration,
+        first_token=kept.first_token,
+    )

@@ -1,0 +1,226 @@
+"""One run of the history as its reports see it: every task with its times, its tokens and how it ended.
+
+Made from the stored story alone, so it says of a run that is over, of one that was interrupted and
+of one that is still under way what is known of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import fsum
+from typing import Any, NamedTuple
+
+from llmflow.protocol import Usage
+from llmflow.reports.chronicle import Chronicle
+from llmflow.reports.spans import Span, Spans
+from llmflow.reports.time_booking import WAITS, TimeBooking, book_time, task_times
+from llmflow.scheduling import events as ev
+from llmflow.scheduling.pools import CONTROL
+
+PENDING, RUNNING = "pending", "running"
+
+_SETTLED: dict[type[Any], str] = {
+    ev.TaskSucceeded: "succeeded",
+    ev.TaskFailed: "failed",
+    ev.TaskSkipped: "skipped",
+    ev.TaskBlocked: "blocked",
+    ev.TaskCancelled: "cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What stands in the run's own row. `started_at` is a time of day, the rest are seconds; None is unknown."""
+
+    id: str
+    pipeline: str
+    path: str
+    status: str
+    started_at: float
+    policy: str
+    workers: int | None
+    seed: int
+    version: str
+    makespan: float | None = None
+    lower_bound: float | None = None
+    bound_kind: str = ""
+    ratio: float | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TaskFacts(NamedTuple):
+    """What a number of the story means."""
+
+    name: str
+    item: str | None
+    kind: str
+    model: str
+    dependencies: Sequence[int]
+
+    @property
+    def shown(self) -> str:
+        """`task`, or `task[key]` of an item."""
+        return self.name if self.item is None else f"{self.name}[{self.item}]"
+
+
+class Call(NamedTuple):
+    """An attempt that was answered. `seconds`: what the call itself took."""
+
+    task: int
+    attempt: int
+    seconds: float
+    invalid: bool
+    model: str
+    usage: Usage
+
+
+@dataclass(slots=True)
+class PastTask:
+    """One task of a run. `held`: seconds in which its attempts held a worker; `times` as in `task_times`."""
+
+    facts: TaskFacts
+    status: str = PENDING
+    attempts: int = 0
+    held: float = 0.0
+    started: float | None = None
+    finished: float | None = None
+    times: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage | None = None
+    models: tuple[str, ...] = ()
+    """Which models answered, `provider/model`."""
+    failure: tuple[str, str] | None = None
+    """(kind, detail), of an accepted failure too."""
+
+    @property
+    def waits(self) -> dict[str, float]:
+        """Cause → seconds, only those there were."""
+        return {cause: self.times[cause] for cause in WAITS if self.times.get(cause)}
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run and its tasks, by their numbers. `pools`: (name, workers or None)."""
+
+    facts: RunFacts
+    tasks: Sequence[PastTask]
+    booking: TimeBooking
+    spans: Sequence[Span]
+    pools: Sequence[tuple[str, int | None]]
+    usage: Usage
+
+    @property
+    def makespan(self) -> float:
+        """Seconds; of a run that has not ended, up to the last thing that is known of it."""
+        return self.booking.makespan if self.facts.makespan is None else self.facts.makespan
+
+
+def past_run(
+    facts: RunFacts,
+    tasks: Sequence[TaskFacts],
+    pools: Sequence[tuple[str, int | None]],
+    story: Iterable[ev.Event],
+    calls: Iterable[Call],
+) -> PastRun:
+    """Put together what the history has of one run."""
+    chronicle, spans = Chronicle(), Spans()
+    found = [PastTask(task) for task in tasks]
+    usage: dict[int, Usage] = {}
+    for call in calls:
+        chronicle.answered(call.attempt, call.seconds, invalid=call.invalid)
+        usage[call.task] = usage.get(call.task, Usage()) + call.usage
+        if call.model not in found[call.task].models:
+            found[call.task].models += (call.model,)
+    for event in story:
+        chronicle.on_events((event,))
+        spans.on_events((event,))
+        _follow(found, event)
+    held: dict[int, list[float]] = {}
+    for span in spans.spans:
+        held.setdefault(span.task, []).append(span.seconds)
+    dependencies = [task.dependencies for task in tasks]
+    names = [name for name, _ in pools]
+    for number, times in enumerate(task_times(chronicle, dependencies, names)):
+        task = found[number]
+        task.times = times
+        task.held = fsum(held.get(number, ()))
+        task.usage = usage.get(number)
+        if task.status == "failed":
+            task.failure = spans.failures.get(number)
+    booking = book_time(chronicle, dependencies, names, makespan=facts.makespan)
+    return PastRun(facts, found, booking, spans.spans, pools, sum(usage.values(), Usage()))
+
+
+def _follow(tasks: Sequence[PastTask], event: ev.Event) -> None:
+    settled = _SETTLED.get(type(event))
+    if settled is not None:
+        task = tasks[event.task]  # type: ignore[union-attr]
+        task.status, task.finished = settled, event.at
+    elif isinstance(event, ev.AttemptStarted):
+        task = tasks[event.task]
+        task.status, task.finished = RUNNING, None
+        if event.number:
+            task.attempts += 1
+            if event.pool != CONTROL and task.started is None:
+                task.started = event.at
+
+
+class PastAttempt(NamedTuple):
+    """One try of a task. `ended` is None while it runs; `outcome` is `answered`, `invalid`, `failed` or `cancelled`.
+
+    `detail` says why where it gave no answer. `answer` is what the history kept of it.
+    """
+
+    number: int
+    worker: str
+    started: float
+    ended: float | None
+    outcome: str
+    detail: str
+    answer: Answer | None
+
+
+class Answer(NamedTuple):
+    """What was said. `messages`: turns of role and content; `text` is the raw answer where `output` is not it."""
+
+    messages: Sequence[Mapping[str, Any]]
+    output: Any
+    text: str | None
+    model: str
+    answered_by: str
+    endpoint: str
+    finish_reason: str
+    request_id: str
+    usage: Usage
+    seconds: float
+    first_token: float | None
+
+
+def attempts_of(
+    task: int, pools: Sequence[str], story: Iterable[ev.Event], answers: Mapping[int, tuple[Answer, bool]]
+) -> list[PastAttempt]:
+    """The attempts of one task, in the order in which they began; `answers`: attempt → (answer, it was invalid)."""
+    begun: dict[int, ev.AttemptStarted] = {}
+    ended: dict[int, tuple[float, str, str]] = {}
+    for event in story:
+        if isinstance(event, ev.AttemptStarted):
+            if event.task == task and event.number:
+                begun[event.attempt] = event
+        elif isinstance(event, ev.AttemptSucceeded) and event.attempt in begun:
+            ended[event.attempt] = (event.at, "answered", "")
+        elif isinstance(event, ev.AttemptFailed) and event.attempt in begun:
+            told = f" (asked to wait {event.retry_after:g} s)" if event.retry_after is not None else ""
+            ended[event.attempt] = (event.at, "failed", f"{event.kind.value}: {event.detail}{told}".rstrip(": "))
+        elif isinstance(event, ev.AttemptCancelled) and event.attempt in begun:
+            ended[event.attempt] = (event.at, "cancelled", event.reason)
+    found = []
+    for attempt, start in begun.items():
+        at, outcome, detail = ended.get(attempt, (None, RUNNING, ""))
+        answer, invalid = answers.get(attempt, (None, False))
+        if invalid and outcome == "answered":
+            outcome = "invalid"
+        worker = "" if start.pool == CONTROL else f"{pools[start.pool]}/{start.worker}"
+        found.append(PastAttempt(start.number, worker, start.at, at, outcome, detail, answer))
+    return found
