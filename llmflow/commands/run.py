@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,8 @@ class RunCommand:
                 views=self._views(stack),
                 handle_signals=True,
             )
+            gc.freeze()  # what was loaded stays to the end, so the collector need not look through it again
+            gc.enable()
             result = asyncio.run(execute(compiled, options))
         say(render_summary(result.summary))
         if "problem" in result.document:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from llmflow.history.records import SampleRecord
 from llmflow.history.store import Store
 from llmflow.scheduling.statistics import SUCCEEDED, Summary, summary
+
+if TYPE_CHECKING:
+    from llmflow.history.records import SampleRecord
 
 LATEST = 200
 """How many of the youngest samples of a task (or model) its estimate rests on."""
@@ -34,6 +36,8 @@ def duration_samples(
     if since is not None:
         where += (" AND" if where else " WHERE") + " started_at >= ?"
         parameters.append(since)
+    from llmflow.history.records import SampleRecord
+
     for row in store.rows(f"{_SAMPLE}{where} ORDER BY series, started_at, sample", parameters):
         yield SampleRecord(*row)
 
