@@ -121,10 +121,10 @@ def _spec(stage: Stage, pools: tuple[int, ...], retry: RetryPolicy, priority: in
 
 
 def _rule(stage: Stage) -> str:
-    """The author's rule stands where the task begins: not at the exit of a sub-pipeline, not at items."""
+    """The author's rule stands where the task begins, not at the exit of a sub-pipeline. An item comes when it may."""
     if stage.role is Role.EXIT:
         return "all_done"
-    return "all_success" if stage.is_item else stage.task.trigger_rule
+    return "all_done" if stage.is_item or stage.group_entry else stage.task.trigger_rule
 
 
 def _numbered(edges: Sequence[tuple[int, ...]], stages: Stages) -> Graph:

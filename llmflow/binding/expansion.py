@@ -161,7 +161,8 @@ class Expansion:
             if key in group.keys:
                 raise wrong(f"items {group.keys[key]} and {ordinal} have the same key: {key}")
             group.keys[key] = ordinal
-        ids, node = self._nodes.add_item(group.node, key, ordinal, names)
+        came_from = tuple(lineage.values())[-1:]
+        ids, node = self._nodes.add_item(group.node, key, ordinal, names, came_from)
         node.lineage = self._nodes[ids[0]].lineage = lineage
         if ticket is not None and not ticket.is_done:
             node.ticket = ticket
@@ -249,7 +250,7 @@ class Expansion:
     def _flow(self, consumer: int, node: int, item: Node) -> None:
         tree = self._trees.get(consumer)
         if tree is not None:
-            tree.put(item.ordinal, self._values.outputs.get(node), self._values.has_answer(node))
+            tree.put(item.ordinal, self._values.outputs.get(node), self._values.has_answer(node), node)
             self._grow_tree(tree)
             return
         group = self._groups[consumer]
@@ -330,7 +331,7 @@ class Expansion:
     def _piece_ended(self, owner: int, node: int, item: Node) -> None:
         tree = self._trees[owner]
         answered = self._values.has_answer(node)
-        tree.ended(item.key, self._values.outputs.pop(node, None), answered)
+        tree.ended(item.key, self._values.outputs.pop(node, None), answered, node)
         self._nodes.forget(node)
         self._grow_tree(tree)
 
@@ -339,8 +340,8 @@ class Expansion:
         first = len(self._nodes.graph)
         nodes = self._values.groups[tree.node].nodes
         made = []
-        for key, items in tree.ready():
-            ids, _ = self._nodes.add_item(tree.node, key, len(nodes), {"items": items})
+        for key, items, came_from in tree.ready():
+            ids, _ = self._nodes.add_item(tree.node, key, len(nodes), {"items": items}, came_from)
             nodes.append(ids[-1])
             made.append(ids)
         self._tell(tree.node, first, made)

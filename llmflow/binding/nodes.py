@@ -6,7 +6,7 @@ on and forgotten when nobody can ask for them any more, so 100,000 items cost wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,17 +99,22 @@ class Nodes:
         found = self[node]
         return found.stage.name, found.address
 
-    def add_item(self, group: int, key: str, ordinal: int, names: dict[str, Any]) -> tuple[range, Node]:
-        """Append the nodes of one item to the graph; gives their ids and the item itself, the last of them."""
+    def add_item(
+        self, group: int, key: str, ordinal: int, names: dict[str, Any], after: Sequence[int] = ()
+    ) -> tuple[range, Node]:
+        """Append the nodes of one item to the graph; gives their ids and the item itself, the last of them.
+
+        `after`: the nodes that it came from, all settled.
+        """
         first = len(self.graph)
         owner = self[group]
         item = self.stages.rows[owner.stage.item]
         shown = f"{self.graph.names[group]}[{key}]"
         node = Node(item, owner.frame, key=key, ordinal=ordinal, names=names)
         if item.body:
-            self._add_body(item, owner.frame, shown, node)
+            self._add_body(item, owner.frame, shown, node, after)
         else:
-            self._items[self.graph.add(shown, (), item.index)] = node
+            self._items[self.graph.add(shown, after, item.index)] = node
         node.first = first
         return range(first, len(self.graph)), node
 
@@ -120,7 +125,7 @@ class Nodes:
             for inner in range(item.first, node + 1):
                 self._items.pop(inner, None)
 
-    def _add_body(self, item: Stage, frame: Frame, shown: str, last: Node) -> None:
+    def _add_body(self, item: Stage, frame: Frame, shown: str, last: Node, after: Sequence[int]) -> None:
         """The sub-pipeline that the item is: entry, its tasks, exit."""
         rows = self.stages.rows
         ids: dict[int, int] = {}
@@ -135,7 +140,8 @@ class Nodes:
                 if index == item.body[0]:  # the entry stands for the item: it sees what the item's templates see
                     node.key, node.names = last.key, last.names
             name = shown if stage is item else shown + stage.name.removeprefix(item.name)
-            new = self.graph.add(name, [ids[d] for d in stage.dependencies if d in ids], index)
+            waits = after if index == item.body[0] else [ids[d] for d in stage.dependencies if d in ids]
+            new = self.graph.add(name, waits, index)
             if stage.source in ids:
                 self.graph.flows[new] = ids[stage.source]
             ids[index] = new

@@ -19,6 +19,8 @@ def asked_as_a_whole(stages: Stages) -> dict[int, int]:
     A `foreach` or a tree into which items flow one by one does not ask for the whole.
     """
     asked: dict[int, int] = {}
+    if not any(stage.role is Role.GROUP for stage in stages):
+        return asked
 
     def ask(space: Space, path: tuple[str, ...]) -> None:
         if len(path) > 1 and path[0] == "tasks" and path[1] in space.ids:

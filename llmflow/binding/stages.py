@@ -49,6 +49,9 @@ class Stage:
     source: int = -1
     """Of a group: the stage of the `foreach` whose items flow into it."""
 
+    group_entry: bool = False
+    """The entry of a sub-pipeline that is an item."""
+
     @property
     def is_item(self) -> bool:
         return self.group >= 0
@@ -150,7 +153,7 @@ class Stages:
             below = self._below(entry, task, space)
             item = self._add(group.name, task, Role.EXIT, space)
             self._close(item, entry)
-            entry.inner = True
+            entry.inner = entry.group_entry = True
             item.body = (entry.index, *(stage.index for stage in below), item.index)
         item.inner = True
         item.group = group.index

@@ -22,48 +22,49 @@ class Tree:
         self.is_done = False
         self.failed = False
         self.result: Any = None
-        self._levels: list[dict[int, list[tuple[int, Any]]]] = [{}]
-        """Per level: piece → (ordinal, value) of its values so far."""
+        self._levels: list[dict[int, list[tuple[int, Any, int]]]] = [{}]
+        """Per level: piece → (ordinal, value, node) of its values so far."""
         self._seen: list[dict[int, int]] = [{}]
         """Per level: piece → how many of its places are filled, gaps included."""
         self._totals: list[int | None] = [None]
         self._counts = [0]
         self._touched: list[tuple[int, int]] = []
 
-    def put(self, ordinal: int, value: Any, present: bool) -> None:
-        """Item `ordinal` is there, or (not `present`) will never be."""
-        self._put(0, ordinal, value, present)
+    def put(self, ordinal: int, value: Any, present: bool, node: int = -1) -> None:
+        """Item `ordinal` is there, or (not `present`) will never be; `node` gave it, -1 if none did."""
+        self._put(0, ordinal, value, present, node)
 
     def close(self) -> None:
         """No more items will come."""
         self._close(0, self._counts[0])
 
-    def ended(self, key: str, value: Any, answered: bool) -> None:
+    def ended(self, key: str, value: Any, answered: bool, node: int) -> None:
         """The piece `key` has been answered, or has failed and with it the whole."""
         level, _, piece = key.partition(".")
         if answered:
-            self._put(int(level) + 1, int(piece), value, True)
+            self._put(int(level) + 1, int(piece), value, True, node)
         else:
             self.failed = True
 
-    def ready(self) -> Iterator[tuple[str, list[Any]]]:
-        """(key, values) of every piece that can be asked for now and was not given before."""
+    def ready(self) -> Iterator[tuple[str, list[Any], list[int]]]:
+        """(key, values, the nodes that gave them) of every piece that can be asked for now and was not given before."""
         while self._touched and not self.failed:
             level, piece = self._touched.pop()
             if piece not in self._seen[level] or self._seen[level][piece] < self._size(level, piece):
                 continue
             del self._seen[level][piece]
-            values = [value for _, value in sorted(self._levels[level].pop(piece, []), key=lambda pair: pair[0])]
+            found = sorted(self._levels[level].pop(piece, []), key=lambda place: place[0])
+            values = [value for _, value, _ in found]
             if level and self._totals[level] == 1:
                 self.is_done, self.result = True, values[0] if values else None
             elif not values:
-                self._put(level + 1, piece, None, False)
+                self._put(level + 1, piece, None, False, -1)
             elif level and len(values) == 1:
-                self._put(level + 1, piece, values[0], True)
+                self._put(level + 1, piece, values[0], True, found[0][2])
             else:
-                yield f"{level}.{piece}", values
+                yield f"{level}.{piece}", values, [node for _, _, node in found if node >= 0]
 
-    def _put(self, level: int, ordinal: int, value: Any, present: bool) -> None:
+    def _put(self, level: int, ordinal: int, value: Any, present: bool, node: int) -> None:
         if level == len(self._levels):
             self._levels.append({})
             self._seen.append({})
@@ -76,7 +77,7 @@ class Tree:
         self._seen[level][piece] = self._seen[level].get(piece, 0) + 1
         self._counts[level] += 1
         if present:
-            self._levels[level].setdefault(piece, []).append((ordinal, value))
+            self._levels[level].setdefault(piece, []).append((ordinal, value, node))
         self._touched.append((level, piece))
 
     def _close(self, level: int, total: int) -> None:

@@ -58,7 +58,7 @@ class Values:
         scope.update(node.names)
         scope.update(more)
         task = node.stage.task
-        if task.names and node.stage.role not in (Role.ENTRY, Role.EXIT):
+        if task.names and node.stage.role is Role.PLAIN:
             scope.update({name: structure.value(scope) for name, structure in task.names.items()})
         return scope
 

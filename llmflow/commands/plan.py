@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from llmflow.binding.estimates import estimates
+from llmflow.binding.forecast import forecast
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver
@@ -36,19 +37,20 @@ def plan(
     compiled = bind(pipeline, choice, workers)
     history = Store.open_if_there(store_dir(store, os.environ))
     try:
-        beliefs = estimates(compiled, history)
+        planned = forecast(compiled, estimates(compiled, history), history)
     finally:
         if history is not None:
             history.close()
     made = make_plan(
-        compiled.graph,
-        compiled.specs,
+        planned.graph,
+        planned.specs,
         compiled.pools,
-        beliefs,
+        planned.estimates,
         policy=choose_policy(pipeline, policy),
         name=pipeline.name,
         compare=None if policy is None else [policy],
         workers=compiled.workers,
+        notes=planned.notes,
     )
     deliver(to_json(plan_json(made)) if as_json else render_plan(made), output)
     return 0

@@ -76,6 +76,8 @@ class Plan:
     bound_kind: str
     ratio: float
     critical_path: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """One sentence per assumption behind the graph."""
 
     @property
     def knows_nothing(self) -> bool:
@@ -94,6 +96,7 @@ def make_plan(
     compare: Sequence[str] | None = None,
     workers: int = 0,
     seed: int = 0,
+    notes: Sequence[str] = (),
 ) -> Plan:
     """Simulate `graph` under `policy`; `compare` names further policies (None: all, on graphs of a sane size).
 
@@ -132,6 +135,7 @@ def make_plan(
         bound_kind=bound.kind,
         ratio=chosen.makespan / bound.value if bound.value else nan,
         critical_path=tuple(graph.names[task] for task in times.path),
+        notes=tuple(notes),
     )
 
 

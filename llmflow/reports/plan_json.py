@@ -25,6 +25,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "workers": plan.workers or None,
         "pools": [{"name": pool.name, "workers": pool.size or None} for pool in plan.pools],
         "critical_path": list(plan.critical_path),
+        "notes": list(plan.notes),
         "estimated": not plan.knows_nothing,
         "schedule": [
             {

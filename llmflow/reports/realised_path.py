@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llmflow.reports.spans import Span
+from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.state import RunState
 
 DEPENDENCY, WORKER = "dependency", "worker"
@@ -25,8 +26,8 @@ class Step(NamedTuple):
     cause: str
 
 
-def realised_path(state: RunState, spans: Sequence[Span]) -> list[Step]:
-    """First step first; empty for a run in which no attempt held a worker."""
+def realised_path(graph: Graph, state: RunState, spans: Sequence[Span]) -> list[Step]:
+    """`graph` is the realised one. First step first; empty for a run in which no attempt held a worker."""
     if not spans:
         return []
     first: dict[int, Span] = {}
@@ -41,7 +42,7 @@ def realised_path(state: RunState, spans: Sequence[Span]) -> list[Step]:
     task: int | None = max(first, key=lambda t: (state.ended_at[t], -t))
     while task is not None and task not in seen:
         seen.add(task)
-        cause, before = "", _last_dependency(state, task)
+        cause, before = "", _last_dependency(graph, state, task)
         released = state.ended_at[before] if before is not None else 0.0
         if before is not None:
             cause = DEPENDENCY
@@ -57,6 +58,6 @@ def realised_path(state: RunState, spans: Sequence[Span]) -> list[Step]:
     return steps
 
 
-def _last_dependency(state: RunState, task: int) -> int | None:
-    dependencies = state.graph.dependencies[task]
+def _last_dependency(graph: Graph, state: RunState, task: int) -> int | None:
+    dependencies = graph.dependencies[task]
     return max(dependencies, key=lambda d: (state.ended_at[d], -d), default=None)

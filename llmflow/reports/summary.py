@@ -19,6 +19,7 @@ from llmflow.reports.spans import Span, Spans
 from llmflow.scheduling.bounds import Bound, pooled_lower_bound
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.realised import realised_graph
 from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.state import RunState, Status
 from llmflow.scheduling.tasks import TaskSpec
@@ -92,12 +93,12 @@ def summarise(
 
     `left_out`: tasks that are not the run's time (those of `finally`).
     """
-    graph = state.graph
+    graph = realised_graph(state)
     spans = [span for span in story.spans if span.task not in left_out]
     held, pool_of = _realised(graph, spans)
     makespan = max((at for t, at in enumerate(state.ended_at) if not isnan(at) and t not in left_out), default=0.0)
     bound = lower_bound_of(graph, held, pool_of, pools, workers)
-    path = realised_path(state, spans)
+    path = realised_path(graph, state, spans)
     return RunSummary(
         status=state.finished,
         counts={s.name.lower(): state.counts[s] for s in Status if state.counts[s]},

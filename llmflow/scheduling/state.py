@@ -90,6 +90,7 @@ class RunState:
         "finished",
         "first_started_at",
         "graph",
+        "grown",
         "held",
         "now",
         "pending",
@@ -123,6 +124,8 @@ class RunState:
         """The same the other way round, so that cancelling thousands of waiting tasks stays linear."""
         self.expanded: set[int] = set()
         """Tasks that have begun to have items."""
+        self.grown: list[tuple[int, int, int]] = []
+        """(first, size, parent) of everything that was added."""
         self.held: set[int] = set()
         """Tasks that wait for a person."""
         self.released: list[int] = []
@@ -219,6 +222,7 @@ class RunState:
         first, end = event.first, event.first + event.size
         if first != len(self.status) or end > len(self.graph):
             raise IllegalEvent(f"TasksAdded of {first} to {end - 1}, but {len(self.status)} is the next task")
+        self.grown.append((first, event.size, event.parent))
         self.grow(range(first, end))
         self._release_ready(range(first, end), event.at)
 

@@ -1,0 +1,133 @@
+"""The graph that a plan simulates: every `foreach` with the number of items that it is believed to have.
+
+The count is what history saw last, else what is written, else 1; where it is assumed the plan says
+so. Nothing of the pipeline is executed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from llmflow.binding.compile import Compiled
+from llmflow.binding.items import read_rows
+from llmflow.binding.stages import Role, Stage
+from llmflow.errors import CallFailed
+from llmflow.history.items import item_counts
+from llmflow.history.store import Store
+from llmflow.language.pipeline import Foreach
+from llmflow.language.templates import Structure
+from llmflow.scheduling.estimates import Estimate
+from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.tasks import TaskSpec
+
+
+@dataclass(slots=True)
+class Forecast:
+    """Sequences are indexed by planned task. `notes`: one sentence per assumption."""
+
+    graph: Graph = field(default_factory=Graph)
+    specs: list[TaskSpec] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def forecast(compiled: Compiled, estimates: Sequence[Estimate], store: Store | None) -> Forecast:
+    """Lay out every item of every group. Groups themselves take no time and stand before their items."""
+    return _Layout(compiled, estimates, store).laid()
+
+
+class _Layout:
+    def __init__(self, compiled: Compiled, estimates: Sequence[Estimate], store: Store | None) -> None:
+        self._compiled, self._rows, self._estimates = compiled, compiled.stages.rows, estimates
+        self._seen = item_counts(store, compiled.pipeline.key) if store is not None else {}
+        self._forecast = Forecast()
+        self._ends: dict[int, list[int]] = {}
+        """Group stage → the planned tasks that its dependents wait for."""
+
+    def laid(self) -> Forecast:
+        ids: dict[int, int] = {}
+        for index in self._compiled.graph.order():
+            stage = self._rows[index]
+            self._lay(stage, stage.name, ids)
+        return self._forecast
+
+    def _lay(self, stage: Stage, name: str, ids: dict[int, int], more: Sequence[int] = ()) -> int:
+        """One planned task behind those it waits for; a group is followed by its items."""
+        waits = [*more]
+        for d in stage.dependencies:
+            if d != stage.source:
+                waits += self._ends.get(d, [ids[d]] if d in ids else [])
+        new = self._add(stage, name, waits)
+        ids[stage.index] = new
+        if stage.item >= 0:
+            self._lay_items(stage, name, new)
+        return new
+
+    def _add(self, stage: Stage, name: str, waits: Sequence[int]) -> int:
+        planned = self._forecast
+        planned.specs.append(self._compiled.specs[stage.index])
+        planned.estimates.append(self._estimates[stage.index])
+        return planned.graph.add(name, waits)
+
+    def _lay_items(self, group: Stage, name: str, gate: int) -> None:
+        item = self._rows[group.item]
+        source = self._ends.get(group.source) if group.source >= 0 else None
+        count = len(source) if source is not None and group.role is Role.GROUP else self._count(group, source)
+        ends = []
+        for k in range(count):
+            before = [gate, source[k]] if source is not None and group.role is Role.GROUP else [gate, *(source or ())]
+            shown = f"{name}[{k}]"
+            if item.body:
+                inner: dict[int, int] = {}
+                for index in item.body[:-1]:
+                    stage = self._rows[index]
+                    first = before if index == item.body[0] else ()
+                    self._lay(stage, shown + stage.name.removeprefix(item.name), inner, first)
+                ends.append(self._lay(item, shown, inner))
+            else:
+                ends.append(self._add(item, shown, before))
+        self._ends[group.index] = ends or [gate]
+
+    def _count(self, group: Stage, source: Sequence[int] | None) -> int:
+        """How many items (or pieces) the group is believed to have."""
+        seen = self._seen.get(group.name)
+        if seen:
+            self._forecast.notes.append(f"{group.name}: {seen} items, as in its last run")
+            return seen
+        if group.role is Role.TREE:
+            assert group.task.reduce is not None
+            pieces = -(-len(source) // group.task.reduce.batch) if source else 1
+            self._forecast.notes.append(f"{group.name}: {pieces} pieces assumed")
+            return pieces
+        assert group.task.foreach is not None
+        written = written_count(group.task.foreach, group)
+        if written is not None:
+            return written
+        self._forecast.notes.append(f"{group.name}: how many items it will have is not known; 1 is assumed")
+        return 1
+
+
+def written_count(foreach: Foreach, group: Stage) -> int | None:
+    """The number of items that stand in the pipeline itself, or in a file it names; None where templates decide."""
+    if foreach.matrix:
+        lengths = [_length(structure) for structure in foreach.matrix.values()]
+        return prod(n for n in lengths if n is not None) if None not in lengths else None
+    if foreach.zip:
+        return _length(foreach.zip[0])
+    if foreach.items is not None:
+        return _length(foreach.items)
+    if foreach.file is not None and not foreach.file.references:
+        try:
+            return sum(1 for _ in read_rows(Path(group.space.pipeline.path).parent / foreach.file.source))
+        except CallFailed:
+            return None
+    return None
+
+
+def _length(structure: Structure) -> int | None:
+    data: Any = structure.data
+    return len(data) if isinstance(data, list | tuple) else None
