@@ -59,11 +59,11 @@ def template_data(node: Node, reading: Reading) -> Any:
 
 def _check_secrets(node: yaml.Mapping, reading: Reading) -> None:
     for key, child in node.entries.items():
-        if is_key_field(key) and isinstance(child, Scalar) and "{{" not in child.text and _is_secret(child.text):
+        if is_key_field(key) and isinstance(child, Scalar) and "{{" not in child.text and is_secret(child.text):
             reading.problem(child.at, f"`{key[:40]}` holds what looks like a key", "keys never stand in YAML")
 
 
-def _is_secret(text: str) -> bool:
+def is_secret(text: str) -> bool:
     """Whether the value of a field named like a key is one; the shapes of known keys are found in the whole file."""
     if has_key(text):
         return False
@@ -96,6 +96,113 @@ class TemplateData:
 
     def schema(self) -> Schema:
         return {}
+
+
+@dataclass(eq=False, repr=False)
+class ItemList:
+    """A YAML list whose elements may be or hold templates, as a Structure."""
+
+    words: str = "a list"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        data = template_data(node, reading)
+        return INVALID if data is INVALID else Structure(data)
+
+    def schema(self) -> Schema:
+        return {"type": "array"}
+
+
+@dataclass(eq=False, repr=False)
+class ItemTemplate:
+    """Exactly one `{{ … }}`, which keeps the type of its value; other text would never be a list."""
+
+    words: str = "a template that gives a list"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, "a list", reading)
+        if not is_text(node) and not isinstance(value := reading.value(node), str):
+            return INVALID if value is INVALID else mismatch(node, name, "a list", reading)
+        template = template_of(node, reading)
+        if template is INVALID:
+            return INVALID
+        if not template.single:
+            if any(mark in node.text for mark in _MARKS):
+                hint = "exactly one `{{ … }}` keeps the type of its value; with text around it, it is text"
+            elif re.fullmatch(r"\S+\.[a-z]+", node.text):
+                hint = f"write `{{file: {node.text[:80]}}}` for the rows of a file"
+            else:
+                hint = f'write `"{{{{ {node.text[:80]} }}}}"`' if _PATH.fullmatch(node.text) else ""
+            reading.problem(node.at, f"`{name}` must be a list, not text", hint)
+            return INVALID
+        return Structure(template)
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": r"^\s*\{\{[\s\S]*\}\}\s*$"}
+
+
+_PATH = re.compile(r"(?:inputs|tasks|env|item)(?:\.\w+)+")
+
+
+@dataclass(eq=False, repr=False)
+class Tolerance:
+    """`3` or `5%`, as (count, share of one): so many items, or such a share of them."""
+
+    words: str = "a whole number, or a share such as `5%`"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, self.words, reading)
+        if found := _SHARE.fullmatch(node.text):
+            share = float(found[1]) / 100
+            if share <= 1:
+                return (0, share)
+            reading.problem(node.at, f"`{name}` must be at most `100%`, not `{node.text[:40]}`")
+            return INVALID
+        value = node.text if is_text(node) else reading.value(node)
+        if value is INVALID:
+            return INVALID
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return (value, 0.0)
+        hint = f"write `{100 * value:g}%`" if isinstance(value, float) and 0 < value < 1 else ""
+        reading.problem(node.at, f"`{name}` must be {self.words}, not `{node.text[:40]}`", hint)
+        return INVALID
+
+    def schema(self) -> Schema:
+        share = {"type": "string", "pattern": r"^([0-9]|[1-9][0-9])(\.[0-9]+)?%$|^100%$", "examples": ["5%"]}
+        return {"anyOf": [Number(whole=True, minimum=0).schema(), share]}
+
+
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%", re.ASCII)
+
+
+@dataclass(eq=False, repr=False)
+class PythonTarget:
+    """`file.py:function` or `package.module:function`."""
+
+    words: str = "`file.py:function` or `package.module:function`"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        text = TEXT.read(node, name, reading)
+        if text is INVALID or re.fullmatch(_TARGET, text):
+            return text
+        hint = ""
+        if "{{" in text:
+            hint = "the function cannot be a template; its arguments stand in `with`"
+        elif text.endswith(".py"):
+            hint = f"write `{text[:80]}:FUNCTION`"
+        elif re.fullmatch(r"[A-Za-z_][\w.]*\.[A-Za-z_]\w*", text):
+            hint = f"write `{':'.join(text.rsplit('.', 1))}`"
+        elif text.endswith(")"):
+            hint = "write the function without `()`; its arguments stand in `with`"
+        reading.problem(node.at, f"`{name}` must be {self.words}, not `{text[:80]}`", hint)
+        return INVALID
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": f"^(?:{_TARGET})$"}
+
+
+_TARGET = r"(?:[^:{}]+\.py|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*):[A-Za-z_][A-Za-z0-9_]*"
 
 
 @dataclass(eq=False, repr=False)

@@ -300,6 +300,29 @@ class NameRule:
 
 
 @dataclass(eq=False, repr=False)
+class Name:
+    """A name that the author gives to something."""
+
+    rule: NameRule
+
+    @property
+    def words(self) -> str:
+        return "a name"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        text = TEXT.read(node, name, reading)
+        if text is INVALID:
+            return INVALID
+        if wrong := self.rule.check(text):
+            reading.problem(node.at, *wrong)
+            return INVALID
+        return text
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": f"^(?:{self.rule.pattern})$", "maxLength": 64}
+
+
+@dataclass(eq=False, repr=False)
 class MapOf:
     """name → value, as a dict in file order; names are unique ignoring case."""
 
@@ -355,10 +378,11 @@ class Either:
     """One of several types, told apart by the node: the first whose `takes` is true reads it."""
 
     choices: tuple[tuple[Callable[[Node], bool], FieldType], ...]
+    called: str = ""
 
     @property
     def words(self) -> str:
-        return ", or ".join(t.words for _, t in self.choices)
+        return self.called or ", or ".join(t.words for _, t in self.choices)
 
     def read(self, node: Node, name: str, reading: Reading) -> Any:
         for takes, kind in self.choices:

@@ -1,100 +1,35 @@
-"""Every key of a pipeline file, defined once: its type, what it means, what holds without it.
+"""Every key at the top of a pipeline file, defined once: its type, what it means, what holds without it.
 
-The loader reads with these definitions, `llmflow schema` and the reference page print them. A new
-key is one `Field` here and the code that acts on its value. Words of other tools that people bring
-along are the `aliases`: hints, never accepted.
+Those of a task are in `task_fields`. The loader reads with these definitions, `llmflow schema` and
+the reference page print them. A new key is one `Field` here and the code that acts on its value.
+Words of other tools that people bring along are the `aliases`: hints, never accepted.
 """
 
 from __future__ import annotations
 
-import re
-
-from llmflow.errors import RETRYABLE
-from llmflow.language.data_types import (
-    JsonSchema,
-    Parameters,
-    PlainData,
-    ShorthandSchema,
-    TemplateData,
-    Url,
-    VariableName,
-    Workers,
-)
+from llmflow.language.data_types import PlainData, Url, VariableName, Workers
 from llmflow.language.field_types import (
     TEXT,
     Boolean,
-    ConditionText,
-    Duration,
-    Either,
     ListOf,
     MapOf,
-    NameRule,
     Number,
     OneOf,
     TemplateText,
     Text,
-    is_mapping,
-    is_scalar,
 )
+from llmflow.language.names import ALIAS_NAMES, INPUT_NAMES, OUTPUT_NAMES, PROVIDER_NAMES, TASK_NAMES
 from llmflow.language.records import Drafted, Field, Record
+from llmflow.language.task_fields import MODEL, MODEL_FIELD, PARAMS_FIELD, RETRY_FIELD, SYSTEM, TASK, TIMEOUT_FIELD
 from llmflow.scheduling.policies import POLICIES
-from llmflow.scheduling.rules import RULES
 
 KINDS = ("openai", "anthropic", "ollama", "local", "simulated", "mock")
 """Kinds of providers; each is also the name of a provider that works undeclared."""
 
 INPUT_TYPES = ("string", "integer", "number", "boolean", "list", "object", "file")
 FILE_FORMATS = ("text", "json", "jsonl", "csv", "yaml")
-MODEL_ACTIONS = ("prompt", "prompt_file", "messages")
-ACTIONS = (*MODEL_ACTIONS, "value")
-
-MAX_ID = 64
-_ID = r"[A-Za-z_][A-Za-z0-9_]*"
-_ID_PATTERN = re.compile(_ID)
-_PROVIDER = r"[A-Za-z_][A-Za-z0-9_.-]*"
-_PROVIDER_PATTERN = re.compile(_PROVIDER)
-ROOTS = ("inputs", "tasks", "env", "run", "item", "items", "previous", "iteration", "output")
-"""Names that templates know by themselves; `with` cannot take them."""
-
-
-def _id_problem(what: str) -> NameRule:
-    def check(name: str) -> tuple[str, str] | None:
-        if not name:
-            return f"{what} without a name: the key is empty", ""
-        if len(name) > MAX_ID:
-            return f"{what} `{name[:20]}…` is longer than {MAX_ID} characters", ""
-        if _ID_PATTERN.fullmatch(name):
-            return None
-        if _ID_PATTERN.fullmatch(fixed := re.sub(r"[-. ]", "_", name)):
-            why = "; in an expression a hyphen is a subtraction" if "-" in name else ""
-            return f"{what} `{name}` is not an id", f"write `{fixed}`{why}"
-        return f"{what} `{name[:MAX_ID]}` is not an id", "letters, digits and `_`, not starting with a digit"
-
-    return NameRule(what, _ID, check)
-
-
-def _provider_problem(name: str) -> tuple[str, str] | None:
-    if _PROVIDER_PATTERN.fullmatch(name) and len(name) <= MAX_ID:
-        return None
-    return f"provider `{name[:MAX_ID]}` is not a name", "letters, digits, `_`, `-` and `.`, at most 64"
-
-
-def _with_problem(name: str) -> tuple[str, str] | None:
-    if name in ROOTS:
-        return f"`{name}` is a name that every template knows already", "take another name in `with`"
-    return _id_problem("name").check(name)
-
-
-def _any_problem(name: str) -> tuple[str, str] | None:
-    return None if name.strip() else ("an output's name is empty", "")
-
-
-TASK_NAMES = _id_problem("task")
-INPUT_NAMES = _id_problem("input")
-ALIAS_NAMES = _id_problem("alias")
-PROVIDER_NAMES = NameRule("provider", _PROVIDER, _provider_problem)
-WITH_NAMES = NameRule("name", _ID, _with_problem)
-OUTPUT_NAMES = NameRule("output", r"[\s\S]*\S[\s\S]*", _any_problem)
+CODE_POOLS = ("host", "http")
+"""Pools of tasks that call no model, of programs and functions and of requests; `providers` may set their workers."""
 
 INPUT = Record(
     "an input",
@@ -180,226 +115,6 @@ PROVIDER = Record(
     none_is_empty=True,
 )
 
-MODEL = ListOf(Text("a model"), minimum=1, alone=True)
-
-PARAMS = Parameters(
-    Record(
-        "params",
-        (
-            Field("temperature", Number(minimum=0), "Randomness; anthropic models do not take it."),
-            Field(
-                "max_output_tokens",
-                Number(whole=True, minimum=1),
-                "The longest answer.",
-                "anthropic 4096, else the endpoint's",
-            ),
-            Field("top_p", Number(minimum=0), "Nucleus sampling; anthropic models do not take it."),
-            Field("stop", ListOf(Text("text", empty=True), minimum=1, alone=True), "Texts that end the answer."),
-            Field("seed", Number(whole=True), "Asks for the same answer again, where the endpoint can."),
-        ),
-    ),
-    refused=dict.fromkeys(("max_tokens", "max_completion_tokens"), "write `max_output_tokens`"),
-)
-
-MESSAGE = Record(
-    "a message",
-    (
-        Field(
-            "role",
-            OneOf(("user", "assistant", "system"), {"model": "write `assistant`", "human": "write `user`"}),
-            "Who speaks.",
-            required=True,
-        ),
-        Field("content", TemplateText(), "What is said.", required=True),
-    ),
-)
-
-TIMEOUT = Record(
-    "a timeout",
-    (
-        Field("total", Duration(), "The longest an attempt may take.", "`10m`"),
-        Field("idle", Duration(), "The longest silence on a streamed call; writing it makes the call stream.", "`60s`"),
-    ),
-)
-
-BACKOFF = Record(
-    "backoff",
-    (
-        Field("initial", Duration(zero=True), "Before the second attempt.", "`1s`"),
-        Field("factor", Number(minimum=1), "By how much each wait grows.", "2"),
-        Field("max", Duration(zero=True), "The longest wait.", "`60s`"),
-        Field("jitter", Boolean(), "Wait a random part of it (full jitter).", "`true`"),
-    ),
-)
-
-RETRY = Record(
-    "retry",
-    (
-        Field("max_attempts", Number(whole=True, minimum=1), "How often a call is tried; the first try counts.", "4"),
-        Field(
-            "on",
-            ListOf(OneOf(tuple(k.value for k in RETRYABLE)), alone=True, many="them"),
-            "Which failures are tried again.",
-            "all of them",
-        ),
-        Field("backoff", BACKOFF, "How long to wait before the next try. `Retry-After` wins over it."),
-    ),
-    aliases={
-        "attempts": "write `max_attempts`",
-        "max_retries": "write `max_attempts` (it counts the first try)",
-        "delay": "write `backoff: {initial: …}`",
-    },
-)
-
-ON_INVALID = Record(
-    "on_invalid",
-    (
-        Field("attempts", Number(whole=True, minimum=1), "How often an answer is asked for; the first counts.", "2"),
-        Field("feedback", Boolean(), "Ask again with the reason.", "`true`"),
-    ),
-)
-
-OUTPUT = Record(
-    "output",
-    (
-        Field(
-            "schema",
-            ShorthandSchema(),
-            'The answer\'s shape in shorthand: `{label: "enum[bug, billing]", urgency: integer, '
-            'tags: "list[string]", note: "string?"}`.',
-        ),
-        Field(
-            "json_schema",
-            JsonSchema(),
-            "The answer's shape as a JSON Schema, or the path of a JSON file that holds one.",
-        ),
-        Field("validate", ListOf(ConditionText(), minimum=1, alone=True), "Conditions over `output` that must hold."),
-        Field("on_invalid", ON_INVALID, "What happens to an answer that does not fit."),
-        Field(
-            "on_truncated",
-            OneOf(("fail", "keep", "extend")),
-            "What happens to an answer that was cut off; `extend` asks again with twice the tokens, at most twice.",
-            "`fail`",
-        ),
-    ),
-    aliases={"type": "write `schema: {…}`", "format": "write `schema: {…}`"},
-)
-
-ESTIMATE = Record(
-    "an estimate",
-    (
-        Field("duration", Duration(zero=True), "How long a call takes."),
-        Field("output_tokens", Number(whole=True, minimum=1), "How many tokens it answers; only with `duration`."),
-        Field("p50", Duration(), "Half of the calls take no longer; with `p95`."),
-        Field("p95", Duration(), "19 of 20 calls take no longer; with `p50`."),
-    ),
-)
-
-ON_ERROR = Record(
-    "on_error", (Field("default", TemplateData(), "The output that takes a failure's place.", required=True),)
-)
-
-_RULE_HINTS = {
-    "always": "write `all_done`",
-    "none_skipped": "write `all_success`",
-    "success": "write `all_success`",
-    "failure": "write `one_failed`",
-    "all_completed": "write `all_done`",
-}
-
-SYSTEM = Field("system", TemplateText(), "The system message.")
-MODEL_FIELD = Field(
-    "model",
-    MODEL,
-    "Who answers: `provider/model`, an alias, or a list tried left to right.",
-    "`defaults.model`, else your configuration's",
-)
-PARAMS_FIELD = Field("params", PARAMS, "Sampling parameters; what llmflow does not know is passed through.")
-TIMEOUT_FIELD = Field(
-    "timeout",
-    Either(((is_mapping, TIMEOUT), (is_scalar, Duration()))),
-    "How long an attempt may take; one duration is the total.",
-    "total `10m`, idle `60s`",
-)
-RETRY_FIELD = Field("retry", RETRY, "When a failed call is tried again. There is no other retry loop.")
-
-TASK = Record(
-    "a task",
-    (
-        Field("prompt", TemplateText(empty=False), "Calls a model with this text as the user's message."),
-        Field("prompt_file", Text("the path of a file"), "The prompt from a file below the pipeline's folder."),
-        Field("messages", ListOf(MESSAGE, minimum=1), "Calls a model with these messages."),
-        Field("value", TemplateData(), "Computes from templates, calls no model; keeps types."),
-        SYSTEM,
-        MODEL_FIELD,
-        PARAMS_FIELD,
-        Field("with", MapOf(TemplateData(), WITH_NAMES), "Extra names for this task's templates."),
-        Field(
-            "depends_on",
-            ListOf(Text("the id of a task"), alone=True, many="ids of tasks"),
-            "Tasks that must settle first although nothing of theirs is used. What a template names is one already.",
-        ),
-        Field("when", ConditionText(), "A condition; where it is false the task is skipped."),
-        Field(
-            "trigger_rule",
-            OneOf(tuple(RULES), _RULE_HINTS),
-            "How the dependencies must have settled for the task to run.",
-            "`all_success`",
-        ),
-        Field("output", OUTPUT, "What the answer must be."),
-        TIMEOUT_FIELD,
-        RETRY_FIELD,
-        Field(
-            "on_error",
-            Either(
-                (
-                    (is_mapping, ON_ERROR),
-                    (
-                        is_scalar,
-                        OneOf(("fail", "continue"), {"ignore": "write `continue`", "skip": "write `continue`"}),
-                    ),
-                )
-            ),
-            "Whether a failure is accepted; `{default: value}` accepts it and puts a value in the output's place.",
-            "`fail`",
-        ),
-        Field(
-            "estimate",
-            Either(((is_mapping, ESTIMATE), (is_scalar, Duration(zero=True)))),
-            "How long the author thinks a call takes, until there is history.",
-            "1 second",
-        ),
-        Field("priority", Number(whole=True), "Outranks the policy; what the task depends on inherits it.", "0"),
-        Field(
-            "save",
-            TemplateText("a path, which may be a template"),
-            "A file below the pipeline's folder for the output.",
-        ),
-        Field("tags", ListOf(TEXT, alone=True), "For selection."),
-        Field("description", Text(empty=True), "For people."),
-    ),
-    aliases={
-        "needs": "write `depends_on`",
-        "depends": "write `depends_on`",
-        "dependsOn": "write `depends_on`",
-        "dependencies": "write `depends_on`",
-        "requires": "write `depends_on`",
-        "after": "write `depends_on`",
-        "if": "write `when`",
-        "condition": "write `when`",
-        "retries": "write `retry: {max_attempts: …}`",
-        "temperature": "write `params: {temperature: …}`",
-        "max_tokens": "write `params: {max_output_tokens: …}`",
-        "max_output_tokens": "write `params: {max_output_tokens: …}`",
-        "schema": "write `output: {schema: …}`",
-        "template": "write `prompt`",
-        "system_prompt": "write `system`",
-        "id": "the task's key is its id",
-        "name": "the task's key is its id",
-    },
-    one_of=ACTIONS,
-)
-
 DEFAULTS = Record("defaults", (MODEL_FIELD, SYSTEM, PARAMS_FIELD, TIMEOUT_FIELD, RETRY_FIELD))
 
 SCHEDULING = Record(
@@ -447,6 +162,11 @@ PIPELINE = Record(
         ),
         Field("scheduling", SCHEDULING, "How the run is scheduled; the command line overrides it."),
         Field("tasks", MapOf(Drafted(TASK), TASK_NAMES, minimum=1), "The work: id → task.", required=True),
+        Field(
+            "finally",
+            MapOf(Drafted(TASK), TASK_NAMES),
+            "Tasks that run when all others have settled, also after a failure or a stop: id → task.",
+        ),
         Field(
             "env",
             ListOf(VariableName(), many="names of environment variables"),

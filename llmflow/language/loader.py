@@ -10,35 +10,41 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmflow.errors import PipelineError, Problem
+from llmflow.errors import PipelineError, Problem, UsageError
 from llmflow.language import yaml_reader as yaml
-from llmflow.language.checks import cycles_of, unruled_joins
-from llmflow.language.fields import KINDS, PIPELINE
+from llmflow.language.assembly import Assembly
+from llmflow.language.defaults import Defaults
+from llmflow.language.fields import CODE_POOLS, KINDS, PIPELINE
 from llmflow.language.input_values import value_problem
 from llmflow.language.key_like import key_places
 from llmflow.language.models import Models
-from llmflow.language.pipeline import Input, Pipeline, ProviderSpec, Scheduling, Task
-from llmflow.language.reading import Reading
+from llmflow.language.own_names import NAMES_OF_OUTPUTS
+from llmflow.language.pipeline import Input, Pipeline, ProviderSpec, Scheduling
+from llmflow.language.reading import Reading, did_you_mean
 from llmflow.language.records import Draft
-from llmflow.language.references import Place, Scope, first_reference
+from llmflow.language.references import Place, Scope
 from llmflow.language.scalars import place_of
 from llmflow.language.source import Source
 from llmflow.language.source_text import decoded, file_bytes, is_plain_utf8
+from llmflow.language.sub_pipelines import Heritage, SubPipelines, Together
+from llmflow.language.task_fields import MODEL_ACTIONS
 from llmflow.language.tasks import TaskBuilder
 from llmflow.language.yaml_reader import Node, UnreadableYaml, read_yaml
 
 STDIN = "-"
 
 
-def load(path: str | Path, *, text: bytes | None = None) -> Pipeline:
+def load(path: str | Path, *, text: bytes | None = None, aliases: Mapping[str, str] | None = None) -> Pipeline:
     """The checked pipeline of the file at `path`; of `text` where it is given.
 
     `path` `-` is standard input. Paths inside the file are relative to its folder (to the working
-    directory for standard input). Raises PipelineError with all problems, in file order.
+    directory for standard input). `aliases`: other models (`provider/model`, or another alias) for
+    aliases of the file and of those it uses. Raises PipelineError with all problems, in file order,
+    and UsageError for an alias that no file defines or a model that nobody serves.
     """
     shown = "<stdin>" if str(path) == STDIN else str(path)
     collecting = gc.isenabled()
@@ -55,9 +61,13 @@ def load(path: str | Path, *, text: bytes | None = None) -> Pipeline:
         folder = Path() if str(path) == STDIN else Path(path).parent
         reading = Reading(source, folder)
         reading.problems = problems
-        pipeline = _Loading(reading, root, STDIN if str(path) == STDIN else os.path.abspath(path)).pipeline()
+        place = STDIN if str(path) == STDIN else os.path.abspath(path)
+        heritage = Heritage(Together(), chain=() if place == STDIN else ((os.path.realpath(place), shown),))
+        loading = _Loading(reading, root, place, heritage, aliases or {})
+        pipeline = loading.pipeline()
         if reading.problems:
             raise PipelineError(_in_order(reading.problems, shown))
+        loading.check_aliases()
         return pipeline
     finally:
         if collecting:
@@ -70,11 +80,19 @@ def _in_order(problems: list[Problem], path: str) -> list[Problem]:
     return sorted(once.values(), key=lambda p: (p.mark.path != path, p.mark.path, p.mark.line, p.mark.column))
 
 
-class _Loading:
-    """One file on its way from nodes to a Pipeline."""
+def _read_used(reading: Reading, root: Node, path: str, heritage: Heritage) -> Pipeline:
+    """The pipeline of a file that another one uses."""
+    return _Loading(reading, root, path, heritage, {}).pipeline()
 
-    def __init__(self, reading: Reading, root: Node, path: str) -> None:
+
+class _Loading:
+    """One file on its way from nodes to a Pipeline. `aliases`: what the command line says, for the first file."""
+
+    def __init__(self, reading: Reading, root: Node, path: str, heritage: Heritage, aliases: Mapping[str, str]) -> None:
         self.reading, self.root, self.path = reading, root, path
+        self.heritage, self.aliases = heritage, aliases
+        self.usage: list[UsageError] = []
+        """What is wrong with `aliases`."""
 
     def pipeline(self) -> Pipeline:
         reading = self.reading
@@ -97,14 +115,20 @@ class _Loading:
         inputs = self._inputs(values)
         providers = self._providers(values)
         models = self._models(values, providers)
-        defaults = values.get("defaults")
-        builder = TaskBuilder(reading, models, defaults)
-        scope = Scope(reading, dict.fromkeys(self._names("tasks") or ()), self._input_names(), values.get("env", ()))
-        if defaults is not None:
-            scope.without_tasks(defaults.templates)
-        drafts: dict[str, Draft] = values.get("tasks", {})
-        tasks = _Tasks(reading, scope, builder, drafts, self.root.entries.get("tasks")).built()
-        scope.dependencies(output_templates)
+        defaults = Defaults(values.get("defaults"), models, reading.source, self.heritage.defaults)
+        assembly = Assembly(reading, self.root.entries.get("tasks"), self.root.entries.get("finally"))
+        drafts: dict[str, Draft] = {**values.pop("tasks", {}), **values.pop("finally", {})}
+        kinds = {**self.heritage.kinds, **models.kinds}
+        below = Heritage(self.heritage.together, self.heritage.chain, defaults, kinds)
+        assembly.set_shapes(drafts, SubPipelines(reading, below, providers, _read_used))
+        scope = Scope(reading, assembly.shapes, self._input_names(), values.get("env", ()))
+        scope.without_tasks(defaults.templates)
+        if defaults.inherited and any(not d.values.keys().isdisjoint(MODEL_ACTIONS) for d in drafts.values()):
+            scope.without_tasks(defaults.inherited, heir=reading.source.path)
+        self._let_go()
+        tasks = assembly.built(drafts, scope, TaskBuilder(reading, models, defaults))
+        scope.dependencies(output_templates, NAMES_OF_OUTPUTS)
+        finals = {name: tasks.pop(name) for name in assembly.final if name in tasks}
         if "inputs" not in self.root.entries:
             inputs = {name: self._inferred(name, place) for name, place in scope.inferred.items()}
         named = "name" in values
@@ -120,7 +144,15 @@ class _Loading:
             tasks=tasks,
             outputs=values.get("outputs"),
             env=values.get("env", ()),
+            finals=finals,
         )
+
+    def _let_go(self) -> None:
+        """The drafts hold the nodes of the tasks; they alone are needed, and each only until its task is built."""
+        for key in ("tasks", "finally"):
+            names = self._names(key)
+            if names is not None:
+                names.clear()
 
     def _names(self, key: str) -> dict[str, Node] | None:
         """The names written under a top-level key, valid or not; None where it holds no mapping."""
@@ -189,6 +221,10 @@ class _Loading:
         for name, draft in drafts.items():
             at = places[name]
             v = dict(draft.values)
+            if name in CODE_POOLS:
+                self._check_pool(name, draft)
+                providers[name] = ProviderSpec(name, name, workers=v.get("workers"), mark=self.reading.source.mark(at))
+                continue
             kind = v.pop("kind", name if name in KINDS else "")
             if not kind and not draft.has("kind"):
                 hint = "one of " + ", ".join(f"`{k}`" for k in KINDS)
@@ -197,6 +233,14 @@ class _Loading:
                 self._check_provider(kind, draft)
             providers[name] = ProviderSpec(name, kind, mark=self.reading.source.mark(at), **v)
         return providers
+
+    def _check_pool(self, name: str, draft: Draft) -> None:
+        """`host` and `http` are no providers: they answer no model call."""
+        whose = "`python` and `command`" if name == "host" else "`http`"
+        for key in draft.node.entries:
+            if key != "workers":
+                message = f"`{name}` is the pool of {whose} tasks: it takes `workers` only"
+                self.reading.problem(draft.node.key_place(key), message, "delete it, or rename the provider")
 
     def _check_provider(self, kind: str, draft: Draft) -> None:
         """Keys that this kind has no use for, and two ways to say where it is."""
@@ -211,107 +255,45 @@ class _Loading:
             self.reading.problem(draft.node.key_place("endpoints"), message, "keep one of the two")
 
     def _models(self, values: dict[str, Any], providers: dict[str, ProviderSpec]) -> Models:
-        kinds = {name: providers[name].kind if name in providers else "" for name in self._names("providers") or ()}
-        models = Models(self.reading, kinds)
+        names = [name for name in self._names("providers") or () if name not in CODE_POOLS]
+        kinds = {name: providers[name].kind if name in providers else "" for name in names}
+        models = Models(self.reading, kinds, self.heritage.kinds)
         written = self._names("models") or {}
         models.broken.update(written)
-        for alias, names in values.get("models", {}).items():
+        for alias, model in values.get("models", {}).items():
             models.broken.discard(alias)
-            models.add_alias(alias, names, written[alias])
+            models.add_alias(alias, model, written[alias])
+        together = self.heritage.together
+        together.known_aliases.update(written)
+        if self.aliases:
+            together.aliases = self._chosen(models)
+        for alias in together.aliases.keys() & written.keys():
+            models.replace_alias(alias, together.aliases[alias])
         return models
 
-
-class _Tasks:
-    """The tasks of a file on their way to Tasks: each with its edges first, then the checks of the whole graph."""
-
-    def __init__(
-        self, reading: Reading, scope: Scope, builder: TaskBuilder, drafts: dict[str, Draft], node: Node | None
-    ) -> None:
-        self.reading, self.scope, self.builder, self.drafts = reading, scope, builder, drafts
-        self.places: dict[str, int] = {}
-        if isinstance(node, yaml.Mapping):
-            self.places = dict(zip(node.entries, node.key_places, strict=True))
-            node.entries.clear()  # the drafts hold its nodes
-        self.index = {name: i for i, name in enumerate(self.places)}
-        self.edges: dict[str, tuple[str, ...]] = dict.fromkeys(self.places, ())
-        self.from_below: dict[str, Draft] = {}
-        """Tasks that depend on one further down the file; without such an edge there is no cycle."""
-        self.conditional: set[str] = set()
-        self.rules: dict[str, str] = {}
-
-    def built(self) -> dict[str, Task]:
-        mark = self.reading.source.mark
-        tasks = {}
-        for name in list(self.drafts):
-            draft = self.drafts.pop(name)  # a task's nodes and drafts are let go of one by one
-            place = self.places[name]
-            self.builder.prepare(name, place, draft)
-            values = draft.values
-            if draft.has("when"):
-                self.conditional.add(name)
-            if draft.has("trigger_rule"):
-                self.rules[name] = values.get("trigger_rule", "all_done")
-            used = self.scope.dependencies(draft.templates, values.get("with", ()))
-            order_only: tuple[str, ...] = ()
-            if name in used:
-                self.reading.problem_in(*_found(draft, name), f"task `{name}` refers to itself")
-                used = [other for other in used if other != name]
-            if "depends_on" in values:
-                order_only = self._ordered(set(self._written(name, draft)).difference(used))
-            edges = self._ordered({*used, *order_only})
-            self.edges[name] = edges
-            tasks[name] = self.builder.build(name, mark(place), draft, edges, order_only)
-            if edges and self.index[edges[-1]] > self.index[name]:
-                self.from_below[name] = draft
-        self._check_graph()
-        return tasks
-
-    def _ordered(self, names: set[str]) -> tuple[str, ...]:
-        return tuple(names) if len(names) < 2 else tuple(sorted(names, key=self.index.__getitem__))
-
-    def _written(self, name: str, draft: Draft) -> list[str]:
-        """What `depends_on` names, as far as there are such tasks."""
-        found = []
-        node = draft.node.entries["depends_on"]
-        items = node.items if isinstance(node, yaml.Sequence) else [node]
-        for other, item in zip(draft.values["depends_on"], items, strict=True):
-            if other == name:
-                self.reading.problem(item.at, f"task `{name}` depends on itself")
-            elif other in self.places:
-                found.append(other)
+    def _chosen(self, models: Models) -> dict[str, tuple[str, ...]]:
+        """The models that the command line puts in the place of aliases."""
+        chosen = {}
+        for alias, word in self.aliases.items():
+            provider, slash, model = word.partition("/")
+            if word in models.aliases:
+                chosen[alias] = models.aliases[word]
+            elif slash and model and provider in models.kinds:
+                chosen[alias] = (word,)
             else:
-                hint = self.reading.did_you_mean(other, self.places)
-                self.reading.problem(item.at, f"unknown task `{other[:80]}` in `depends_on`", hint)
-        return found
+                known = [*models.aliases, *(f"{kind}/{model or '…'}" for kind in models.kinds)]
+                hint = did_you_mean(word, known) or "a model is provider/name, or an alias of the pipeline"
+                self.usage.append(UsageError(f"unknown model `{word}` for alias `{alias}`", hint))
+        return chosen
 
-    def _check_graph(self) -> None:
-        if not self.from_below and not self.conditional and not self.rules:
-            return  # no cycle, and nothing can be skipped
-        cycles, graph = cycles_of(self.edges)
-        for cycle in cycles:
-            at, source = self._place_in(cycle)
-            hint = "one of them must do without another's output"
-            self.reading.problem(at, f"tasks depend on each other in a circle: {' -> '.join(cycle)}", hint, source)
-        for name, (skipped, other) in unruled_joins(graph, self.conditional, self.rules).items():
-            self.reading.problem(
-                self.places[name],
-                f"task `{name}` joins `{skipped}`, which can be skipped, and `{other}`: it needs a `trigger_rule`",
-                "`none_failed_min_one_success` runs it with what is there, `all_success` skips it too",
-            )
-
-    def _place_in(self, cycle: list[str]) -> tuple[int, Source | None]:
-        """Where an edge of the cycle that leads down the file is written; there is one in each."""
-        dependency, task = next((d, t) for d, t in pairwise(cycle) if self.index[d] > self.index[t])
-        draft = self.from_below[task]
-        if found := first_reference(draft.templates, dependency):
-            used, offset = found
-            return place_of(used.source, used.scalar, offset), used.source
-        node = draft.node.entries["depends_on"]
-        items = node.items if isinstance(node, yaml.Sequence) else [node]
-        return next(item.at for item in items if isinstance(item, yaml.Scalar) and item.text == dependency), None
-
-
-def _found(draft: Draft, name: str) -> Place:
-    found = first_reference(draft.templates, name)
-    assert found is not None
-    return found
+    def check_aliases(self) -> None:
+        """Raises UsageError for what is wrong with `aliases`, once all files that are used have been read."""
+        known = self.heritage.together.known_aliases
+        for alias in self.aliases:
+            if alias not in known:
+                hint = did_you_mean(alias, known)
+                if not known:
+                    hint = "the pipeline defines none; `--model X` replaces the model of every task"
+                raise UsageError(f"unknown alias `{alias}`", hint or f"there are {', '.join(sorted(known))}")
+        for problem in self.usage:
+            raise problem

@@ -10,6 +10,8 @@ from llmflow.language.fields import KINDS
 from llmflow.language.reading import Reading
 from llmflow.language.yaml_reader import Node
 
+NO_KINDS: Mapping[str, str] = {}
+
 NO_SAMPLING = ("temperature", "top_p", "top_k")
 """Parameters that the Anthropic SDK takes no more."""
 
@@ -20,14 +22,14 @@ def sampling_not_taken(kind: str, params: Collection[str]) -> list[str]:
 
 
 class Models:
-    """The models of one file. `kinds` maps declared providers to their kind."""
+    """The models of one file. `kinds` maps declared providers to their kind, `others` those of files that use it."""
 
-    def __init__(self, reading: Reading, kinds: Mapping[str, str]) -> None:
-        self.reading = reading
+    def __init__(self, reading: Reading, kinds: Mapping[str, str], others: Mapping[str, str] = NO_KINDS) -> None:
+        self.reading, self.others = reading, others
         self.kinds: dict[str, str] = {**{k: k for k in KINDS}, **kinds}
         self.aliases: dict[str, tuple[str, ...]] = {}
         self.broken: set[str] = set()
-        self._told: set[int] = set()
+        self._told: set[tuple[str, int]] = set()
         self._seen: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def add_alias(self, alias: str, names: tuple[str, ...], node: Node) -> None:
@@ -41,6 +43,11 @@ class Models:
                 self.broken.add(alias)
         if alias not in self.broken:
             self.aliases[alias] = names
+
+    def replace_alias(self, alias: str, names: tuple[str, ...]) -> None:
+        """Put other models in an alias' place, as the command line may."""
+        self.broken.discard(alias)
+        self.aliases[alias] = names
 
     def resolve(self, names: tuple[str, ...], node: Node) -> tuple[str, ...]:
         """`provider/model` strings for what a `model` field says; what is wrong is reported and left out."""
@@ -65,7 +72,8 @@ class Models:
 
     def kind(self, model: str) -> str:
         """The kind of provider that answers for `provider/model`."""
-        return self.kinds.get(model.partition("/")[0], "")
+        provider = model.partition("/")[0]
+        return self.kinds.get(provider) or self.others.get(provider, "")
 
     def _check(self, name: str, node: Node) -> bool:
         provider, slash, model = name.partition("/")
@@ -94,14 +102,15 @@ class Models:
         for model in models:
             wrong = sampling_not_taken(self.kind(model), params)
             for name in wrong:
-                at, where = place(name)
-                if at in self._told:
+                at, where, source = place(name)
+                if (source.path, at) in self._told:
                     continue  # a default is told once, for the first task that it reaches
-                self._told.add(at)
+                self._told.add((source.path, at))
                 self.reading.problem(
                     at,
                     f"`{name}`{where} is not taken by anthropic models: task `{task}` runs on `{model}`",
                     "delete it, or write it in the `params` of tasks that run on other models",
+                    source,
                 )
             if wrong:
                 return

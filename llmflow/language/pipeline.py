@@ -133,7 +133,7 @@ class Reduce:
     batch: int = 10
     mode: str = "fold"
     source: str = ""
-    """Of a tree whose `items` is exactly a `foreach`'s `.outputs`: that task (in no `dependencies`, as for `Foreach`)."""
+    """Of a tree whose `items` is exactly a `foreach`'s `.outputs`: that task; as for `Foreach`, no dependency."""
 
 
 @dataclass(frozen=True, slots=True)

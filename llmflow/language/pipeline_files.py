@@ -33,7 +33,9 @@ def read_text_below(folder: Path, name: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _read_below(folder: Path, name: str, shown: str) -> bytes:
+def file_below(folder: Path, name: str, *, may_be_missing: bool = False) -> Path:
+    """Where `folder/name` is, links followed. Raises FileProblem for one that is outside, or missing."""
+    shown = f"`{name[:200]}`"
     outside = "paths in a pipeline stay below its folder"
     if "\0" in name:
         raise FileProblem("a path cannot hold a NUL character")
@@ -43,12 +45,17 @@ def _read_below(folder: Path, name: str, shown: str) -> bytes:
         raise FileProblem(f"{shown} leads outside the folder of the pipeline", outside)
     try:
         root = folder.resolve(strict=True)
-        path = (root / name).resolve(strict=True)
+        path = (root / name).resolve(strict=not may_be_missing)
     except (OSError, RuntimeError) as error:
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "a circle of links"
         raise FileProblem(f"{shown} cannot be read: {reason}", "the path is relative to the pipeline file") from error
     if not path.is_relative_to(root):
         raise FileProblem(f"{shown} leads outside the folder of the pipeline", outside)
+    return path
+
+
+def _read_below(folder: Path, name: str, shown: str) -> bytes:
+    path = file_below(folder, name)
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags)

@@ -6,7 +6,7 @@ What people bring from elsewhere gets a hint; what is written is kept with its p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmflow.language import yaml_reader as yaml
@@ -26,6 +26,8 @@ class Field:
     default: str = ""
     """What holds where it is not written, in words."""
     required: bool = False
+    place: str = ""
+    """What `Reading.field` says while it is read: its name, with the prefix of its record."""
 
 
 @dataclass(eq=False, repr=False)
@@ -33,7 +35,8 @@ class Record:
     """A mapping with known keys, read into a dict of those that are written and valid.
 
     `aliases` are hints for keys that people bring from elsewhere. `one_of` are keys of which
-    exactly one must be written (checked by whoever reads the record; shown in the schema).
+    exactly one must be written, `beside` keys that mean something only beside one of others, `apart`
+    pairs that exclude each other (checked by whoever reads the record; shown in the schema).
     """
 
     title: str
@@ -42,10 +45,15 @@ class Record:
     aliases: Mapping[str, str] = field(default_factory=dict)
     one_of: tuple[str, ...] = ()
     none_is_empty: bool = False
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    apart: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+    """Tells the templates of its fields from those of the record around it: `foreach.`."""
     by_name: dict[str, Field] = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.fields = tuple(replace(f, place=self.prefix + f.name) for f in self.fields)
         self.by_name.update((f.name, f) for f in self.fields)
         self.required.extend(f.name for f in self.fields if f.required)
 
@@ -65,7 +73,7 @@ class Record:
             if known_field is None:
                 self._unknown(node, index, key, reading)
                 continue
-            reading.field = key
+            reading.field = known_field.place
             value = known_field.type.read(child, key, reading)
             if value is not INVALID:
                 values[key] = value
@@ -90,6 +98,12 @@ class Record:
             schema["required"] = list(self.required)
         if self.one_of:
             schema["oneOf"] = [{"required": [name]} for name in self.one_of]
+        if self.beside:
+            schema["dependencies"] = {
+                key: {"anyOf": [{"required": [other]} for other in others]} for key, others in self.beside.items()
+            }
+        if self.apart:
+            schema["not"] = {"anyOf": [{"required": list(pair)} for pair in self.apart]}
         if self.none_is_empty:
             schema["type"] = ["object", "null"]
         return schema

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from llmflow.language.data_types import Parameters
 from llmflow.language.field_types import Either, FieldType, ListOf, MapOf
-from llmflow.language.fields import ACTIONS, PIPELINE, TASK
+from llmflow.language.fields import PIPELINE
 from llmflow.language.records import Drafted, Field, Record, records_in
 from llmflow.language.references import RUN_ATTRIBUTES, TASK_ATTRIBUTES
+from llmflow.language.task_fields import ACTIONS, TASK
 
 _OPENING = """\
 # Pipeline reference

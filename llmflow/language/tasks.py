@@ -6,12 +6,24 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llmflow.errors import FailureKind, Mark
+from llmflow.errors import Mark
 from llmflow.language import yaml_reader as yaml
+from llmflow.language.actions import (
+    check_command,
+    check_http,
+    check_images,
+    check_python,
+    command_of,
+    http_of,
+    is_tried_once,
+)
+from llmflow.language.combinations import check_combinations
+from llmflow.language.defaults import Defaults, ParamPlace
 from llmflow.language.field_types import template_of
-from llmflow.language.fields import ACTIONS, MODEL_ACTIONS, TASK
 from llmflow.language.key_like import key_places
+from llmflow.language.loops import check_loops, foreach_of, reduce_of, repeat_of
 from llmflow.language.models import Models
+from llmflow.language.names import taken
 from llmflow.language.pipeline import (
     EstimateSpec,
     MessageTemplate,
@@ -21,43 +33,31 @@ from llmflow.language.pipeline import (
     Task,
     Timeout,
 )
-from llmflow.language.pipeline_files import FileProblem, read_text_below
+from llmflow.language.pipeline_files import FileProblem, file_below, read_text_below
+from llmflow.language.python_files import PythonFiles
 from llmflow.language.reading import INVALID, Reading
 from llmflow.language.records import Draft
+from llmflow.language.shapes import LOOPS, Shape
 from llmflow.language.source import Source
-from llmflow.language.templates import Structure
+from llmflow.language.task_fields import ACTIONS, MODEL_ACTIONS, TASK
+from llmflow.language.templates import Structure, Template
 from llmflow.language.yaml_reader import Scalar
-
-_MODEL_ONLY = ("system", "model", "params", "timeout", "retry")
-"""Fields that say how a model is called; beside `value` they would say nothing."""
 
 _Z95 = 1.6448536269514722
 """The 95 % quantile of the standard normal distribution."""
-
-_DEFAULT_TIMEOUT, _DEFAULT_RETRY = Timeout(), Retry()
-
-
-def merged(default: Any, own: Any) -> Any:
-    """`defaults` under a task's own value: mappings merge key by key, all else is replaced."""
-    if isinstance(default, Mapping) and isinstance(own, Mapping):
-        return {**default, **{key: merged(default[key], own[key]) if key in default else own[key] for key in own}}
-    return own
 
 
 class TaskBuilder:
     """Builds the tasks of one file. Everything that is wrong is reported to `reading`."""
 
-    def __init__(self, reading: Reading, models: Models, defaults: Draft | None) -> None:
-        self.reading, self.models = reading, models
-        self.defaults = defaults
-        values = defaults.values if defaults is not None else {}
-        self.default_values = values
-        self.default_models: tuple[str, ...] = ()
-        if defaults is not None and "model" in values:
-            self.default_models = models.resolve(values["model"], defaults.node.entries["model"])
-        self.default_timeout = timeout_of(values["timeout"]) if "timeout" in values else _DEFAULT_TIMEOUT
-        self.default_retry = retry_of(values["retry"]) if "retry" in values else _DEFAULT_RETRY
-        self.default_params = Structure(values["params"]) if values.get("params") else None
+    def __init__(self, reading: Reading, models: Models, defaults: Defaults) -> None:
+        self.reading, self.models, self.defaults = reading, models, defaults
+        self.python_files = PythonFiles(reading.folder)
+        self.once = defaults.retry
+        """How code and requests that may have done something are tried: once, unless a default says more."""
+        if "retry" not in defaults.values:
+            self.once = Retry(max_attempts=1)
+        self.total = Timeout(defaults.timeout.total)
 
     def prepare(self, name: str, at: int, draft: Draft) -> None:
         """Check what can be checked without other tasks, and read `prompt_file` (its template counts)."""
@@ -65,16 +65,53 @@ class TaskBuilder:
         actions = [key for key in entries if key in ACTIONS]
         if len(actions) != 1:
             self._wrong_actions(name, at, draft, actions)
-        elif actions[0] == "value":
-            self._check_value(draft)
-        elif actions[0] == "prompt_file" and "prompt_file" in draft.values:
-            self._read_prompt_file(draft)
+        elif not entries.keys() <= _SIMPLE:
+            check_combinations(draft, actions[0], self.reading)
+            self._check_action(draft, actions[0])
         if "output" in draft.values:
             self._check_output(draft)
         if "estimate" in draft.values and isinstance(draft.values["estimate"], dict):
             self._check_estimate(draft)
         if "save" in draft.values:
             self._check_save(draft)
+
+    def _check_action(self, draft: Draft, action: str) -> None:
+        if action in draft.values:
+            if action == "prompt_file":
+                self._read_prompt_file(draft)
+            elif action == "command":
+                check_command(draft, self.reading)
+            elif action == "http":
+                check_http(draft, self.reading)
+            elif action == "python":
+                check_python(draft, self.reading, self.python_files)
+        if "with" in draft.values:
+            self._check_with(draft, action)
+        check_file = self._checker_of_files(draft)
+        if "images" in draft.values:
+            check_images(draft, check_file)
+        check_loops(draft, self.reading, check_file)
+
+    def _check_with(self, draft: Draft, action: str) -> None:
+        node = draft.node.entries["with"]
+        assert isinstance(node, yaml.Mapping)
+        for name in draft.values["with"]:
+            if wrong := taken(name, "with", for_call=action in ("python", "uses")):
+                self.reading.problem(node.key_place(name), *wrong)
+
+    def _checker_of_files(self, draft: Draft) -> Callable[[str, int], None]:
+        """Asks for files that are written out; one that other tasks come before may be made by them."""
+        may_come = "depends_on" in draft.node.entries or any(
+            reference.path[0] == "tasks" for used in draft.templates for reference in used.template.references
+        )
+
+        def check(path: str, at: int) -> None:
+            try:
+                file_below(self.reading.folder, path, may_be_missing=may_come)
+            except FileProblem as problem:
+                self.reading.problem(at, problem.message, problem.hint)
+
+        return check
 
     def _wrong_actions(self, name: str, at: int, draft: Draft, actions: list[str]) -> None:
         if actions:
@@ -89,21 +126,6 @@ class TaskBuilder:
             return  # the unknown key was meant to be the action, and says so itself
         choices = ", ".join(f"`{a}`" for a in ACTIONS)
         self.reading.problem(at, f"task `{name[:80]}` has no action", f"write one of {choices}")
-
-    def _check_value(self, draft: Draft) -> None:
-        for key in _MODEL_ONLY:
-            if draft.has(key):
-                self.reading.problem(
-                    draft.node.key_place(key),
-                    f"`{key}` means nothing beside `value`, which calls no model",
-                    "delete it",
-                )
-        node = draft.node.entries.get("output")
-        if isinstance(node, yaml.Mapping):
-            for key in ("on_invalid", "on_truncated"):
-                if key in node.entries:
-                    message = f"`{key}` means nothing beside `value`, which calls no model"
-                    self.reading.problem(node.key_place(key), message, "delete it")
 
     def _read_prompt_file(self, draft: Draft) -> None:
         path = draft.values["prompt_file"]
@@ -159,70 +181,60 @@ class TaskBuilder:
             self.reading.problem(draft.place("save"), message, "paths in a pipeline stay below its folder")
 
     def build(
-        self, name: str, mark: Mark, draft: Draft, dependencies: tuple[str, ...], order_only: tuple[str, ...]
+        self,
+        name: str,
+        mark: Mark,
+        draft: Draft,
+        dependencies: tuple[str, ...],
+        order_only: tuple[str, ...],
+        shape: Shape | None = None,
     ) -> Task:
         """The Task; only meaningful where nothing was reported."""
         values = draft.values
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = {"dependencies": dependencies, "order_only": order_only}
         for key, value in values.items():
             if key in _TAKEN:
                 attribute, made = _TAKEN[key]
                 given[attribute] = value if made is None else made(value)
-        if "value" in values:
-            return Task(name, "value", mark, dependencies=dependencies, order_only=order_only, **given)
-        models, params = self._model_and_params(name, draft)
-        return Task(
-            name,
-            "model",
-            mark,
-            messages=messages_of(values),
-            system=values["system"] if "system" in values else self.default_values.get("system"),
-            models=models,
-            params=params,
-            timeout=self._timeout(values),
-            retry=self._retry(values),
-            dependencies=dependencies,
-            order_only=order_only,
-            **given,
-        )
+        if not LOOPS.isdisjoint(values):
+            given.update(foreach=foreach_of(values, shape), reduce=reduce_of(values, shape), repeat=repeat_of(values))
+        action = next((key for key in _NOT_MODEL if key in values), "model")
+        if action in ("value", "uses", "approve"):
+            if shape is not None:
+                given["uses"] = shape.uses
+            return Task(name, action, mark, **given)
+        retry, timeout = self.defaults.retry, self.defaults.timeout
+        if action == "model":
+            models, params = self._model_and_params(name, draft)
+            system = values["system"] if "system" in values else self.defaults.values.get("system")
+            given.update(messages=messages_of(values), system=system, models=models, params=params)
+        else:
+            retry = self.once if is_tried_once(values) else retry
+            timeout = self.total
+            given.update(command=command_of(values), http=http_of(values))
+        if "timeout" in values:
+            timeout = self.defaults.timeout_under(values["timeout"])
+        if "retry" in values:
+            retry = self.defaults.retry_under(values["retry"])
+        return Task(name, action, mark, timeout=timeout, retry=retry, **given)
 
     def _model_and_params(self, name: str, draft: Draft) -> tuple[tuple[str, ...], Structure | None]:
         values = draft.values
-        models = self.default_models
+        models = self.defaults.models
         if "model" in values:
             models = self.models.resolve(values["model"], draft.node.entries["model"])
-        if "params" not in values and self.default_params is None:
-            return models, None
-        params = self.default_params
+        params = self.defaults.params
         if "params" in values:
-            both = merged(self.default_values.get("params"), values["params"])
-            params = Structure(both) if both else None
+            params = self.defaults.params_under(values["params"])
         if params is not None:
             self.models.check_params(name, models, params.data, lambda key: self._place_of_param(draft, key))
         return models, params
 
-    def _place_of_param(self, draft: Draft, key: str) -> tuple[int, str]:
+    def _place_of_param(self, draft: Draft, key: str) -> ParamPlace:
         own = draft.node.entries.get("params")
         if isinstance(own, yaml.Mapping) and key in own.entries:
-            return own.key_place(key), ""
-        assert self.defaults is not None
-        default = self.defaults.node.entries["params"]
-        assert isinstance(default, yaml.Mapping)
-        return default.key_place(key), " (from `defaults.params`)"
-
-    def _timeout(self, values: dict[str, Any]) -> Timeout:
-        if "timeout" not in values:
-            return self.default_timeout
-        own = values["timeout"]
-        default = self.default_values.get("timeout")
-        if isinstance(own, dict) and isinstance(default, float):
-            default = {"total": default}
-        return timeout_of(merged(default, own))
-
-    def _retry(self, values: dict[str, Any]) -> Retry:
-        if "retry" not in values:
-            return self.default_retry
-        return retry_of(merged(self.default_values.get("retry"), values["retry"]))
+            return own.key_place(key), "", self.reading.source
+        return self.defaults.place_of_param(key)
 
 
 def messages_of(values: Mapping[str, Any]) -> tuple[MessageTemplate, ...]:
@@ -235,16 +247,8 @@ def messages_of(values: Mapping[str, Any]) -> tuple[MessageTemplate, ...]:
     return ()
 
 
-def timeout_of(value: Any) -> Timeout:
-    return Timeout(**value) if isinstance(value, dict) else Timeout(total=value)
-
-
-def retry_of(value: Mapping[str, Any]) -> Retry:
-    flat = {**value, **value.get("backoff", {})}
-    flat.pop("backoff", None)
-    if "on" in flat:
-        flat["on"] = tuple(FailureKind(kind) for kind in dict.fromkeys(flat["on"]))
-    return Retry(**flat)
+def images_of(value: tuple[Template, ...]) -> tuple[Structure, ...]:
+    return tuple(Structure(template) for template in value)
 
 
 def output_of(value: Mapping[str, Any]) -> Output:
@@ -267,8 +271,15 @@ def estimate_of(value: Any) -> EstimateSpec:
     return EstimateSpec(mean, mean * math.sqrt(math.expm1(sigma**2)))
 
 
+_NOT_MODEL = ("value", "python", "command", "http", "uses", "approve")
+_SIMPLE = frozenset(("prompt", "messages", "model", "system", "params", "depends_on", "when", "trigger_rule", "tags"))
+"""Fields of a model call that fit together whatever else is written: most tasks have no other."""
+
 _TAKEN: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "value": ("value", None),
+    "python": ("python", None),
+    "approve": ("approve", None),
+    "images": ("images", images_of),
     "with": ("names", None),
     "when": ("when", None),
     "trigger_rule": ("trigger_rule", None),
