@@ -1,10 +1,11 @@
 """Which order is best when durations are uncertain: a few candidates, tried on the same sampled beliefs.
 
 No single rule wins everywhere. A plan for the means wins where durations are near certain; the
-longest path on mean + one standard deviation wins where some tasks are riskier than others;
-elsewhere the critical path on means is hard to beat. So each candidate order is simulated on common
-random durations, and it replaces the critical path only where it is shorter by more than two
-standard errors of the paired difference: what cannot be told from luck is left alone.
+longest path on mean + one standard deviation wins where some tasks are riskier than others; a plan
+rehearsed on samples lies between them; elsewhere the critical path on means is hard to beat. So
+each candidate order is simulated on common random durations, and it replaces the critical path only
+where it is shorter by more than two standard errors of the paired difference: what cannot be told
+from luck is left alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.improve import plan
 from llmflow.scheduling.list_schedule import ranked
-from llmflow.scheduling.ticks import TickSchedules
+from llmflow.scheduling.rehearsal import rehearse
+from llmflow.scheduling.ticks import TickSchedules, timed
 
 SAMPLES = 200
 """How many vectors of durations every candidate is tried on."""
@@ -26,11 +28,17 @@ SAMPLES = 200
 CONFIDENCE = 2.0
 """How many standard errors of the difference a candidate must be ahead."""
 
-PLANNING = 0.4
-"""The share of the budget that finding a plan may take."""
+PLANNED = 0.25
+"""The share of the budget after which planning must be done; rehearsing takes what the trial leaves."""
+
+REHEARSALS = 30
+"""How many samples a plan is made robust on; the trial's are others."""
 
 PROBE = 8
-"""After how many samples it is judged whether all of them fit into the budget."""
+"""On how many samples it is judged which candidate to rehearse and what the trial will cost."""
+
+MARGIN = 1.15
+"""How much dearer than the probe the trial may turn out to be."""
 
 REFERENCE = "critical-path"
 
@@ -69,67 +77,115 @@ def choose(
     clock: Callable[[], float],
     pool_of: Sequence[int] | None = None,
     samples: int = SAMPLES,
-    iterations: int = 100,
+    iterations: int = 500,
 ) -> Choice:
     """The best of the portfolio on `samples` common draws, or the critical path if they do not fit `budget_s`.
 
-    `workers` and `pool_of` as in `list_schedule`; `iterations` bounds the search for a plan. The same
-    for the same seed unless the budget cuts in.
+    `workers` and `pool_of` as in `list_schedule`; `iterations` bounds each search. The same for the
+    same seed unless the budget cuts in.
     """
-    ends = clock() + budget_s
+    begins = clock()
     means = [e.mean for e in estimates]
     reference = upward_ranks(graph, means)
     if not len(graph) or budget_s <= 0:
         return Choice(REFERENCE, reference, (), 0)
-    candidates = portfolio(
-        graph,
-        estimates,
-        workers,
-        seed=seed,
-        budget_s=budget_s * PLANNING,
-        clock=clock,
-        pool_of=pool_of,
-        iterations=iterations,
-    )
-    makespans = _trial(graph, estimates, workers, pool_of, candidates, Random(seed), samples, clock, ends)
-    if makespans is None:
+    problem = _Problem(graph, estimates, workers, pool_of, seed, clock)
+    candidates = problem.portfolio(reference, begins + budget_s * PLANNED, iterations)
+    now = clock()
+    start = problem.promising(candidates, PROBE)
+    # What a sample costs is known now: keep back what the trial of one candidate more will take.
+    trial_s = (clock() - now) / PROBE * (1 + 1 / len(candidates)) * samples * MARGIN
+    by = begins + budget_s - trial_s
+    if clock() > by:
         return Choice(REFERENCE, reference, (), 0)
+    if any(e.sd for e in estimates):
+        first = ranked(candidates[start])
+        order = rehearse(
+            problem.kernel,
+            means,
+            problem.draws(REHEARSALS, "rehearsal"),
+            first,
+            seed=seed,
+            in_time=lambda: clock() < by,
+            iterations=iterations,
+        )
+        if order != first:
+            candidates["rehearsed"] = in_order(order)
+    makespans = problem.trial(candidates, samples)
     evidence = tuple(_compare(name, makespans[name], makespans[REFERENCE]) for name in candidates)
     ahead = [e for e in evidence if e.difference < -CONFIDENCE * e.error - 1e-9 * e.mean]
     best = min(ahead, key=lambda e: e.mean).policy if ahead else REFERENCE
     return Choice(best, candidates[best], evidence, samples)
 
 
-def portfolio(
-    graph: Graph,
-    estimates: Sequence[Estimate],
-    workers: int | Sequence[int],
-    *,
-    seed: int,
-    budget_s: float,
-    clock: Callable[[], float],
-    pool_of: Sequence[int] | None = None,
-    iterations: int = 100,
-) -> dict[str, list[float]]:
-    """The candidates' priorities by name, the critical path on means first; candidates that agree appear once."""
-    means = [e.mean for e in estimates]
-    risky = upward_ranks(graph, [e.mean + e.sd for e in estimates])
-    ends = clock() + budget_s
-    passes = plan(graph, means, workers, budget_s=budget_s, seed=seed, clock=clock, pool_of=pool_of, iterations=0)
-    search = plan(
-        graph, means, workers, budget_s=ends - clock(), seed=seed, clock=clock, pool_of=pool_of, iterations=iterations
-    )
-    found = {
-        REFERENCE: upward_ranks(graph, means),
-        "mean-plus-sd": risky,
-        "forward-backward": passes.priorities,
-        "iterated-greedy": search.priorities,
-        "blend": _blend(search.priorities, risky),
-    }
-    distinct: dict[tuple[int, ...], str] = {}
-    for name, priorities in found.items():
-        distinct.setdefault(tuple(ranked(priorities)), name)
-    return {name: found[name] for name in distinct.values()}
+class _Problem:
+    """One graph with its beliefs on its workers, and the candidates tried on common draws."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        estimates: Sequence[Estimate],
+        workers: int | Sequence[int],
+        pool_of: Sequence[int] | None,
+        seed: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.graph, self.estimates, self.seed, self.clock = graph, estimates, seed, clock
+        self.means = [e.mean for e in estimates]
+        self.sizes = [workers] if isinstance(workers, int) else list(workers)
+        self.pools = [0] * len(graph) if pool_of is None else pool_of
+        self.kernel = TickSchedules(graph, self.means, self.pools, self.sizes)
+
+    def draws(self, count: int, purpose: str) -> list[tuple[list[int], float]]:
+        """`count` timed vectors of durations; each purpose has its own: nothing is judged on what selected it."""
+        dice = Random(f"{self.seed} {purpose}")
+        return [timed(durations) for durations in zip(*(e.draws(dice, count) for e in self.estimates), strict=True)]
+
+    def portfolio(self, reference: list[float], ends: float, iterations: int) -> dict[str, list[float]]:
+        """The candidates' priorities by name, the reference first; candidates that agree appear once."""
+        risky = upward_ranks(self.graph, [e.mean + e.sd for e in self.estimates])
+        passes, search = (
+            plan(
+                self.graph,
+                self.means,
+                self.sizes,
+                budget_s=ends - self.clock(),
+                seed=self.seed,
+                clock=self.clock,
+                pool_of=self.pools,
+                iterations=tries,
+            )
+            for tries in (0, iterations)
+        )
+        found = {
+            REFERENCE: reference,
+            "mean-plus-sd": risky,
+            "forward-backward": passes.priorities,
+            "iterated-greedy": search.priorities,
+            "blend": _blend(search.priorities, risky),
+        }
+        distinct: dict[tuple[int, ...], str] = {}
+        for name, priorities in found.items():
+            distinct.setdefault(tuple(ranked(priorities)), name)
+        return {name: found[name] for name in distinct.values()}
+
+    def trial(self, candidates: dict[str, list[float]], samples: int, purpose: str = "trial") -> dict[str, list[float]]:
+        """Each candidate's makespan on each of the common samples."""
+        draws = self.draws(samples, purpose)
+        return {name: list(self.kernel.makespans(ranked(p), draws)) for name, p in candidates.items()}
+
+    def promising(self, candidates: dict[str, list[float]], samples: int) -> str:
+        """The candidate with the shortest mean over a few samples."""
+        found = self.trial(candidates, samples, "promise")
+        return min(candidates, key=lambda name: fsum(found[name]))
+
+
+def in_order(order: Sequence[int]) -> list[float]:
+    """Priorities that rank the tasks as they stand in `order`."""
+    priorities = [0.0] * len(order)
+    for position, task in enumerate(order):
+        priorities[task] = float(-position)
+    return priorities
 
 
 def _blend(a: Sequence[float], b: Sequence[float]) -> list[float]:
@@ -139,34 +195,6 @@ def _blend(a: Sequence[float], b: Sequence[float]) -> list[float]:
         low, high = min(vector), max(vector)
         scaled.append([(x - low) / (high - low) if high > low else 0.0 for x in vector])
     return [(x + y) / 2 for x, y in zip(*scaled, strict=True)]
-
-
-def _trial(
-    graph: Graph,
-    estimates: Sequence[Estimate],
-    workers: int | Sequence[int],
-    pool_of: Sequence[int] | None,
-    candidates: dict[str, list[float]],
-    dice: Random,
-    samples: int,
-    clock: Callable[[], float],
-    ends: float,
-) -> dict[str, list[float]] | None:
-    """Each candidate's makespan on each sample; None if they do not fit until `ends`."""
-    sizes = [workers] if isinstance(workers, int) else workers
-    kernel = TickSchedules(graph, [e.mean for e in estimates], pool_of or [0] * len(graph), sizes)
-    orders = {name: ranked(priorities) for name, priorities in candidates.items()}
-    makespans: dict[str, list[float]] = {name: [] for name in candidates}
-    begins = clock()
-    for done, durations in enumerate(zip(*(e.draws(dice, samples) for e in estimates), strict=True)):
-        if done and done % PROBE == 0:
-            now = clock()
-            if now + (now - begins) / done * (samples - done) > ends:
-                return None
-        kernel.retime(durations)
-        for name, order in orders.items():
-            makespans[name].append(kernel.schedule(0, order)[0] / kernel.scale)
-    return makespans
 
 
 def _compare(name: str, makespans: Sequence[float], reference: Sequence[float]) -> Evidence:

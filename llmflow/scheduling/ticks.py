@@ -7,7 +7,7 @@ a sparse one. Ties of priorities are the caller's: the order it hands over is co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -18,6 +18,14 @@ TICKS = 1 << 32
 
 REDUCED = 4096
 """Up to how many tasks implied edges are left out: the ancestors of each are kept as a set of bits."""
+
+
+def timed(durations: Sequence[float]) -> tuple[list[int], float]:
+    """Durations in ticks, and how many ticks are one unit of theirs: one, where all are whole numbers."""
+    total = sum(durations)
+    whole = total < TICKS and all(float(d).is_integer() for d in durations)
+    scale = 1.0 if whole or not total else TICKS / total
+    return [round(d * scale) for d in durations], scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +58,12 @@ class TickSchedules:
 
     def retime(self, durations: Sequence[float]) -> None:
         """Count these durations from now on; `scale` is ticks per unit of theirs."""
-        total = sum(durations)
-        whole = total < TICKS and all(float(d).is_integer() for d in durations)
-        self.scale = 1.0 if whole or not total else TICKS / total
-        self.ticks = [round(d * self.scale) for d in durations]
+        self.ticks, self.scale = timed(durations)
+
+    def makespans(self, order: Sequence[int], times: Iterable[tuple[list[int], float]]) -> Iterator[float]:
+        """The makespan of `order` under one `timed` vector of durations after the other."""
+        for self.ticks, self.scale in times:
+            yield self.schedule(0, order)[0] / self.scale
 
     def schedule(self, mirrored: int, order: Sequence[int]) -> tuple[int, list[int]]:
         """Makespan and finishes of the greedy schedule of `order`; `mirrored` 1 counts time from the end."""
