@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TextIO
 
 from bench.graphs import SHAPES
 from bench.measuring import ROOT, print_table, ratio, say_machine
@@ -121,8 +123,8 @@ class Cost:
     commits: int = 0
 
 
-async def llmflow(edges: Edges, journal: Journal | None = None) -> Cost:
-    """One run of the engine with all that watches it."""
+async def llmflow(edges: Edges, nowhere: TextIO, journal: Journal | None = None) -> Cost:
+    """One run of the engine with all that watches it; the plain view writes to `nowhere`."""
 
     async def nothing(started: ev.AttemptStarted) -> str:
         return "done"
@@ -137,32 +139,36 @@ async def llmflow(edges: Edges, journal: Journal | None = None) -> Cost:
         return position
 
     cost = Cost()
-    with open("/dev/null", "w") as nowhere:
-        began = time.process_time()
-        scheduler = scheduler_of(edges)
-        cost.build = time.process_time() - began
-        clock = Clock(asyncio.get_running_loop().time)
-        spans, view = Spans(), PlainLines(nowhere)
-        view.start(RunContext("bench", "bench", scheduler.state, clock.now, [PoolInfo("pool", WORKERS)]))
-        engine = Engine(
-            scheduler,
-            call=nothing,
-            evaluate=evaluate,
-            publish=publish,
-            clock=clock,
-            acknowledged=journal.acknowledged if journal is not None else None,
-        )
-        began = time.process_time()
-        status = await engine.run()
-        if journal is not None:
-            journal.flush()
-        cost.run = time.process_time() - began
+    began = time.process_time()
+    scheduler = scheduler_of(edges)
+    cost.build = time.process_time() - began
+    clock = Clock(asyncio.get_running_loop().time)
+    spans, view = Spans(), PlainLines(nowhere)
+    view.start(RunContext("bench", "bench", scheduler.state, clock.now, [PoolInfo("pool", WORKERS)]))
+    engine = Engine(
+        scheduler,
+        call=nothing,
+        evaluate=evaluate,
+        publish=publish,
+        clock=clock,
+        acknowledged=journal.acknowledged if journal is not None else None,
+    )
+    began = time.process_time()
+    status = await engine.run()
+    if journal is not None:
+        journal.flush()
+    cost.run = time.process_time() - began
     if status != "succeeded" or len(spans.spans) != len(edges):
         raise SystemExit(f"the run {status} after {len(spans.spans)} of {len(edges)} tasks")
     return cost
 
 
-def with_journal(edges: Edges, parent: Path) -> Cost:
+def without_journal(edges: Edges) -> Cost:
+    with open(os.devnull, "w") as nowhere:
+        return asyncio.run(llmflow(edges, nowhere))
+
+
+def with_journal(edges: Edges, parent: Path | None) -> Cost:
     """The same with a durable journal, its commits counted as SQLite executes them."""
     commits = 0
 
@@ -176,7 +182,8 @@ def with_journal(edges: Edges, parent: Path) -> Cost:
             journal.flush()
             if len(edges) <= CHAIN_WITH_JOURNAL:  # telling us of every statement would slow the large runs down
                 journal._writer._connection.set_trace_callback(count)
-            cost = asyncio.run(llmflow(edges, journal))
+            with open(os.devnull, "w") as nowhere:
+                cost = asyncio.run(llmflow(edges, nowhere, journal))
     cost.commits = commits
     return cost
 
@@ -235,7 +242,7 @@ class Figures:
     peers: dict[str, list[float]] = field(default_factory=lambda: {peer: [] for peer in PEERS})
 
 
-def measure(shape: str, count: int, rounds: int, parent: Path, peers: bool) -> Figures:
+def measure(shape: str, count: int, rounds: int, parent: Path | None, peers: bool) -> Figures:
     """All engines on one graph, `rounds` times in turn."""
     figures = Figures()
     edges = SHAPES[shape](count)
@@ -244,7 +251,7 @@ def measure(shape: str, count: int, rounds: int, parent: Path, peers: bool) -> F
         gc.collect()
         hand = asyncio.run(by_hand(edges))
         gc.collect()
-        ours = asyncio.run(llmflow(edges))
+        ours = without_journal(edges)
         journal = None
         if shape != "chain" or count <= CHAIN_WITH_JOURNAL:
             gc.collect()
@@ -272,8 +279,17 @@ def rows_of(results: dict[tuple[str, int], Figures]) -> list[list[str]]:
         commits = f"{median(f.commits):.2f}" if f.commits and count <= CHAIN_WITH_JOURNAL else ""
         peers = [f"{median(f.peers[peer]):.0f}" if f.peers[peer] else "" for peer in PEERS]
         rows.append(
-            [f"{shape} {count:,}", f"{median(f.hand):.1f}", f"{median(f.ours):.1f}", f"{ratio(f.ours, f.hand):.2f}"]
-            + [growth, f"{median(f.build):.1f}", *journal, commits, *peers]
+            [
+                f"{shape} {count:,}",
+                f"{median(f.hand):.1f}",
+                f"{median(f.ours):.1f}",
+                f"{ratio(f.ours, f.hand):.2f}",
+                growth,
+                f"{median(f.build):.1f}",
+                *journal,
+                commits,
+                *peers,
+            ]
         )
     return rows
 

@@ -20,7 +20,8 @@ from statistics import median
 
 from bench.measuring import ROOT, cpu_of, print_table, say_machine
 
-WORDS = "summarise the following report in plain words for a reader who has little time and wants the numbers".split()
+WORDS = """summarise the following report in plain words for a reader who has little time and wants the numbers
+it holds first then what they mean""".split()
 
 LLMFLOW = """
 import sys
@@ -49,10 +50,10 @@ def pipeline(tasks: int, seed: int = 0) -> str:
     dice = random.Random(seed)
     lines = ["name: bench-load", "providers: {sim: {kind: simulated}}", "defaults: {model: sim/any}", "tasks:"]
     for task in range(tasks):
-        words = dice.choices(WORDS, k=20)
+        words = dice.choices(WORDS, k=26)
         first = max(0, task - 300)
         for d in dice.sample(range(first, task), min(task, dice.randint(1, 3))):
-            words.insert(dice.randrange(len(words)), "{{ tasks.t%d.output }}" % d)
+            words.insert(dice.randrange(len(words) + 1), f"{{{{ tasks.t{d}.output }}}}")
         lines.append(f'  t{task}:\n    prompt: "{" ".join(words)}"\n    estimate: {dice.randint(1, 30)}s')
     return "\n".join(lines) + "\n"
 

@@ -40,7 +40,7 @@ def pipeline(tasks: int) -> str:
     lines = ["name: bench-startup", "providers: {sim: {kind: simulated, speed: 100000}}", "defaults: {model: sim/any}"]
     lines.append("tasks:")
     for task, deps in enumerate(layered(tasks)):
-        said = " ".join("{{ tasks.t%d.output }}" % d for d in deps)
+        said = " ".join(f"{{{{ tasks.t{d}.output }}}}" for d in deps)
         lines.append(f'  t{task}: {{prompt: "Say {task} {said}", estimate: {1 + task % 7}s}}')
     return "\n".join(lines) + "\n"
 
