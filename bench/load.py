@@ -20,8 +20,8 @@ from statistics import median
 
 from bench.measuring import ROOT, cpu_of, print_table, say_machine
 
-WORDS = """summarise the following report in plain words for a reader who has little time and wants the numbers
-it holds first then what they mean""".split()
+TEXT = """summarise the following report in plain words for a reader who has little time and wants the numbers
+it holds first then what they mean"""
 
 LLMFLOW = """
 import sys
@@ -48,9 +48,10 @@ with open(sys.argv[1], "rb") as file:
 def pipeline(tasks: int, seed: int = 0) -> str:
     """A pipeline whose tasks refer to one to three of the 300 before them."""
     dice = random.Random(seed)
+    vocabulary = TEXT.split()
     lines = ["name: bench-load", "providers: {sim: {kind: simulated}}", "defaults: {model: sim/any}", "tasks:"]
     for task in range(tasks):
-        words = dice.choices(WORDS, k=26)
+        words = dice.choices(vocabulary, k=26)
         first = max(0, task - 300)
         for d in dice.sample(range(first, task), min(task, dice.randint(1, 3))):
             words.insert(dice.randrange(len(words) + 1), f"{{{{ tasks.t{d}.output }}}}")
