@@ -19,7 +19,6 @@ _HINTS = {
     ("uses", "model"): "`defaults: {model: …}` here reaches the tasks of the used file",
     ("uses", "timeout"): "write it in the tasks of the used file",
     ("uses", "retry"): "write it in the tasks of the used file",
-    ("uses", "output"): "write it in the tasks of the used file",
     ("uses", "repeat"): "repeat a task of the used file",
     ("uses", "reduce"): "reduce in a task of the used file",
     ("approve", "timeout"): "a run waits for a person, or pauses until there is one",

@@ -100,7 +100,9 @@ def own_names(draft: Draft, shape: Shape | None, upstream: frozenset[str]) -> Ow
     names: Collection[str] = values.get("with", ())
     if shape is None and not names and "reduce" not in entries:
         return NO_NAMES
-    if "python" in entries or "uses" in entries:
+    if "uses" in entries:
+        names = ()  # they are the inputs of the other pipeline, and its alone
+    elif "python" in entries:
         names = [name for name in names if name not in ROOTS]
     foreach: Any = values.get("foreach")
     reduce: Any = values.get("reduce")

@@ -44,7 +44,7 @@ class Shape:
         """The keys of the output of a sub-pipeline, None where they are not known."""
         if self.uses is None or self.is_default:
             return None
-        return None if self.uses.outputs is None else tuple(self.uses.outputs)
+        return self.uses.leaves() if self.uses.outputs is None else tuple(self.uses.outputs)
 
 
 def shape_of(draft: Draft, final: bool) -> Shape | None:

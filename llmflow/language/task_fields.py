@@ -30,7 +30,7 @@ CALLS = (*MODEL_ACTIONS, "python", "command", "http")
 """Actions whose attempts hold a worker and can be tried again."""
 
 ACTIONS = (*MODEL_ACTIONS, "value", "python", "command", "http", "uses", "approve")
-_WITH_OUTPUT = (*CALLS, "value")
+_WITH_VALUE = (*CALLS, "value")
 
 MODEL = ListOf(Text("a model"), minimum=1, alone=True)
 
@@ -305,7 +305,8 @@ TASK = Record(
         **dict.fromkeys(("system", "model", "params", "images"), MODEL_ACTIONS),
         **dict.fromkeys(("timeout", "retry"), CALLS),
         **dict.fromkeys(("args", "env", "stdin", "shell"), ("command",)),
-        **dict.fromkeys(("output", "reduce", "repeat"), _WITH_OUTPUT),
+        **dict.fromkeys(("reduce", "repeat"), _WITH_VALUE),
+        "output": (*_WITH_VALUE, "uses"),
     },
     apart=(("foreach", "matrix"), ("foreach", "reduce"), ("matrix", "reduce"), ("reduce", "repeat")),
 )
