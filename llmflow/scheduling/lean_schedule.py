@@ -1,0 +1,99 @@
+"""What the scheduler would do, without its story: for plans that are simulated hundreds of times.
+
+Decision for decision the simulator's (`simulate`), where every attempt succeeds: the same queues, the
+same ties (who became ready first), the same cap on the run, the same rounds for steps that hold no
+worker. A test holds the two together. No events, so an order of magnitude faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.tasks import TaskSpec
+
+
+class LeanSchedules:
+    """One graph on its pools. `specs` by task; `workers` caps the run, 0 = no cap. Has no tasks of `finally`."""
+
+    def __init__(self, graph: Graph, specs: Sequence[TaskSpec], pools: Sequence[PoolSpec], *, workers: int = 0) -> None:
+        self._specs = specs
+        self._n = len(graph)
+        self._dependents = graph.dependents
+        self._pending = list(map(len, graph.dependencies))
+        self._sources = [task for task, count in enumerate(self._pending) if not count]
+        self._pool_of = [spec.pools[0] for spec in specs]
+        self._inline = [spec.conditional or spec.pools[0] == CONTROL for spec in specs]
+        self._free = [pool.size or self._n for pool in pools]
+        self._cap = workers or self._n
+        self._base = 1 << self._n.bit_length()
+
+    def keys(self, priorities: Sequence[float]) -> list[int]:
+        """What `schedule` orders by, smaller first: the author's priority, then `priorities`, equal ones alike."""
+        wanted = [(-spec.priority, -p) for spec, p in zip(self._specs, priorities, strict=True)]
+        rank = {key: i for i, key in enumerate(sorted(set(wanted)))}
+        return [rank[key] * self._base for key in wanted]
+
+    def schedule(self, keys: Sequence[int], durations: Sequence[float]) -> tuple[float, list[float]]:
+        """Makespan and start of each task, in the unit of `durations`. Steps without a worker take no time."""
+        dependents, pool_of, inline, base = self._dependents, self._pool_of, self._inline, self._base
+        pending, free, room = self._pending[:], self._free[:], self._cap
+        queues: list[list[int]] = [[] for _ in free]
+        starts = [0.0] * self._n
+        entered: list[int] = []
+        running: list[tuple[float, int, int]] = []
+        steps: list[int] = []
+        for task in self._sources:
+            if inline[task]:
+                steps.append(task)
+            else:
+                heappush(queues[pool_of[task]], keys[task] + len(entered))
+                entered.append(task)
+        now, started, only = 0.0, 0, len(queues) == 1
+        while True:
+            while room:
+                if only:
+                    pool = 0 if queues[0] and free[0] else -1
+                else:
+                    pool, head = -1, -1
+                    for i, queue in enumerate(queues):
+                        if queue and free[i] and (head < 0 or queue[0] < head):
+                            pool, head = i, queue[0]
+                if pool < 0:
+                    break
+                task = entered[heappop(queues[pool]) % base]
+                free[pool] -= 1
+                room -= 1
+                starts[task] = now
+                heappush(running, (now + durations[task], started, task))
+                started += 1
+            if steps:
+                ended, steps = steps, []
+            elif running:
+                now, _, task = heappop(running)
+                ended = [task]
+                while running and running[0][0] == now:
+                    ended.append(heappop(running)[2])
+                for task in ended:
+                    free[pool_of[task]] += 1
+                room += len(ended)
+            else:
+                return now, starts
+            for task in ended:
+                if inline[task] and not pending[task] and pool_of[task] >= 0:
+                    pending[task] = -1  # its condition holds: from now on like any other
+                    heappush(queues[pool_of[task]], keys[task] + len(entered))
+                    entered.append(task)
+                    continue
+                if pool_of[task] < 0:
+                    starts[task] = now
+                for d in dependents[task]:
+                    pending[d] -= 1
+                    if not pending[d]:
+                        if inline[d]:
+                            steps.append(d)
+                        else:
+                            heappush(queues[pool_of[d]], keys[d] + len(entered))
+                            entered.append(d)

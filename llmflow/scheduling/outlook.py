@@ -1,0 +1,138 @@
+"""What a run may take: the same schedule on many sampled durations, as quantiles and as a share per task.
+
+All policies meet the same draws, so their difference is not luck. A task counts as critical in a
+sample if it lies on a longest chain of that sample's durations; the share of samples in which it
+does is its criticality (the criticality index of PERT; Van Slyke 1963).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from random import Random
+
+from llmflow.scheduling.estimates import Estimate
+from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.lean_schedule import LeanSchedules
+from llmflow.scheduling.statistics import quantile
+
+SAMPLES = 200
+"""How many sampled runs an outlook rests on where they can be afforded."""
+
+FEWEST = 20
+"""Below so many samples a quantile such as P90 says nothing."""
+
+VISITS = 1_000_000
+"""How many tasks all samples together may schedule."""
+
+PROBE = 4
+"""After how many samples it is judged how many will fit into the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Makespans in seconds over the sampled runs."""
+
+    mean: float
+    p10: float
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """`makespans` by policy; the rest is per task and of the first policy. Seconds."""
+
+    samples: int
+    makespans: Mapping[str, Quantiles]
+    criticality: list[float]
+    starts: list[float]
+    """Expected starts: means over the samples."""
+    durations: list[float]
+    """Means of what was drawn."""
+
+
+def affordable(tasks: int, policies: int, wanted: int = SAMPLES) -> int:
+    """How many samples may be taken of so many tasks under so many policies; 0 where too few would be left."""
+    samples = min(wanted, VISITS // max(1, tasks * (policies + 1)))
+    return samples if samples >= min(FEWEST, wanted) else 0
+
+
+def look_out(
+    graph: Graph,
+    estimates: Sequence[Estimate],
+    schedules: LeanSchedules,
+    policies: Mapping[str, Sequence[float]],
+    *,
+    samples: int,
+    seed: int,
+    budget_s: float | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Outlook | None:
+    """Sample `samples` runs under each of `policies` (name → priorities), the first of which is the chosen one.
+
+    With a budget, fewer where they do not fit; None where even `FEWEST` do not. Reproducible by seed.
+    """
+    begins = clock() if clock is not None else 0.0
+    dice = Random(f"{seed} outlook")
+    count = len(graph)
+    order = graph.order()
+    keys = {name: schedules.keys(priorities) for name, priorities in policies.items()}
+    makespans: dict[str, list[float]] = {name: [] for name in keys}
+    critical, starts, held = [0] * count, [0.0] * count, [0.0] * count
+    chosen = next(iter(keys))
+    drawn = zip(*(e.draws(dice, samples) for e in estimates), strict=True) if count else [()] * samples
+    for done, durations in enumerate(drawn):
+        if budget_s is not None and clock is not None and done == PROBE:
+            samples = min(samples, int(PROBE * budget_s / max(1e-9, clock() - begins)))
+            if samples < FEWEST:
+                return None
+        if done >= samples:
+            break
+        for name, wanted in keys.items():
+            makespan, begun = schedules.schedule(wanted, durations)
+            makespans[name].append(makespan)
+            if name == chosen:
+                starts = [a + b for a, b in zip(starts, begun, strict=True)]
+        held = [a + b for a, b in zip(held, durations, strict=True)]
+        for task in longest_chains(graph, durations, order):
+            critical[task] += 1
+    samples = len(makespans[chosen])
+    return Outlook(
+        samples,
+        {name: quantiles(values) for name, values in makespans.items()},
+        [n / samples for n in critical],
+        [s / samples for s in starts],
+        [h / samples for h in held],
+    )
+
+
+def longest_chains(graph: Graph, durations: Sequence[float], order: Sequence[int]) -> list[int]:
+    """The tasks that lie on any longest chain. O(tasks + edges)."""
+    dependents = graph.dependents
+    below = [0.0] * len(graph)
+    upward = list(durations)
+    for task in reversed(order):
+        longest = 0.0
+        for d in dependents[task]:
+            if upward[d] > longest:
+                longest = upward[d]
+        below[task] = longest
+        upward[task] += longest
+    length = max(upward, default=0.0)
+    found = [t for t in order if upward[t] == length and not graph.dependencies[t]]
+    seen = set(found)
+    for task in found:
+        rest = below[task]
+        for d in dependents[task]:
+            if upward[d] == rest and d not in seen:
+                seen.add(d)
+                found.append(d)
+    return found
+
+
+def quantiles(values: Sequence[float]) -> Quantiles:
+    """Of at least one value; quantiles are interpolated linearly."""
+    ordered = sorted(values)
+    return Quantiles(fsum(ordered) / len(ordered), *(quantile(ordered, p) for p in (0.1, 0.5, 0.9)))

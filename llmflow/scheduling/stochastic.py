@@ -1,0 +1,164 @@
+"""The policy `stochastic`: think only where thinking can pay, and say what came of it.
+
+Where every duration is certain, the critical path's order is improved by search (`improve`); where
+durations are uncertain, a portfolio of orders is tried on common sampled durations (`portfolio`).
+Both have a budget of real time, by default a share of the run that no one notices. Where the budget
+does not suffice, or there is nothing to go by, the critical path on expected durations stands.
+
+A plan may let a worker idle on purpose, which no order of priorities can express. The runtime
+follows priorities, so such a plan is used only as far as its order alone is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmflow.scheduling.bounds import pooled_lower_bound
+from llmflow.scheduling.estimates import Estimate
+from llmflow.scheduling.graph import upward_ranks
+from llmflow.scheduling.improve import plan
+from llmflow.scheduling.list_schedule import list_schedule
+from llmflow.scheduling.policies import CRITICAL_PATH, STOCHASTIC, Decision, Setting
+from llmflow.scheduling.pools import CONTROL
+from llmflow.scheduling.portfolio import SAMPLES, Evidence, choose
+from llmflow.scheduling.spread import PREDICTABLE, predicted_cv, with_spread
+
+PLANNER = (0.1, 0.001)
+"""Default budget of the search for a plan: at most so many seconds, and such a share of the predicted makespan."""
+
+CHOOSER = (0.3, 0.01)
+"""Default budget of the portfolio, likewise."""
+
+PACE = 0.5e-6
+"""Seconds of one list schedule per task on a fast machine: what cannot fit even there is not begun."""
+
+FIRST_PLAN = 10e-6
+"""Seconds per task before the search for a plan has anything to show."""
+
+
+def decide(setting: Setting) -> Decision:
+    """The best order that the budget finds; see `Setting` for what bounds it."""
+    graph, means = setting.graph, setting.means
+    reference = upward_ranks(graph, means)
+
+    def critical_path(reason: str) -> Decision:
+        return Decision(STOCHASTIC, CRITICAL_PATH, reference, reason)
+
+    machine = _machine(setting)
+    if machine is None:
+        return critical_path("a cap over pools of different sizes is beyond the search")
+    workers, pool_of = machine
+    if not _contested(workers, pool_of):
+        return critical_path("there is a worker for every task: the order does not matter")
+    if setting.budget_s is not None and setting.budget_s <= 0:
+        return critical_path("no time to search was given")
+    holding = [e for e, pool in zip(setting.estimates, pool_of, strict=True) if pool >= 0 and e.mean]
+    if all(e.source == "default" for e in holding):
+        return critical_path("no history: the shape of the graph decides")
+    if setting.grows:
+        return critical_path("items come while the run goes on and share one rank per task")
+    if any(setting.urgencies):
+        return critical_path("the author's priorities come first")
+    beliefs = with_spread(setting.estimates)
+    if any(e.sd for e in beliefs):
+        chosen = _chosen(setting, beliefs, workers, pool_of)
+        if chosen is not None:
+            return chosen
+    if predicted_cv(beliefs) < PREDICTABLE:
+        planned = _planned(setting, reference, workers, pool_of)
+        if planned is not None:
+            return planned
+    return critical_path("a search would cost more than it can save")
+
+
+def _machine(setting: Setting) -> tuple[list[int], list[int]] | None:
+    """Workers per pool and the pool of each task with the run's cap worked in; None if they cannot express it."""
+    workers, pool_of, cap = list(setting.workers), list(setting.pools), setting.cap
+    if not cap:
+        return workers, pool_of
+    used = {pool for pool in pool_of if pool >= 0}
+    if len(used) <= 1:
+        return [min(w or cap, cap) for w in workers], pool_of
+    if any(0 < workers[pool] < cap for pool in used):
+        return None
+    return [cap], [0 if pool >= 0 else CONTROL for pool in pool_of]
+
+
+def _contested(workers: Sequence[int], pool_of: Sequence[int]) -> bool:
+    """Some pool has fewer workers than tasks."""
+    counts = [0] * len(workers)
+    for pool in pool_of:
+        if pool >= 0:
+            counts[pool] += 1
+    return any(0 < n < count for n, count in zip(workers, counts, strict=True))
+
+
+def _budget(setting: Setting, default: tuple[float, float], workers: Sequence[int], pool_of: Sequence[int]) -> float:
+    """Real seconds."""
+    if setting.budget_s is not None:
+        return setting.budget_s
+    most, share = default
+    # The bound stands for the predicted makespan: no schedule is made only to find out how long one may take.
+    predicted = pooled_lower_bound(setting.graph, setting.means, pool_of, workers, interval=False).value
+    return min(most, share * predicted / setting.speed)
+
+
+def _chosen(
+    setting: Setting, beliefs: Sequence[Estimate], workers: Sequence[int], pool_of: Sequence[int]
+) -> Decision | None:
+    budget = _budget(setting, CHOOSER, workers, pool_of)
+    if budget < 2 * SAMPLES * PACE * len(setting.graph):
+        return None
+    choice = choose(
+        setting.graph,
+        beliefs,
+        workers,
+        seed=setting.seed,
+        budget_s=budget,
+        clock=setting.clock,
+        pool_of=pool_of,
+        iterations=setting.iterations,
+    )
+    if not choice.samples:
+        return None
+    found = next(e for e in choice.evidence if e.policy == choice.policy)
+    if choice.policy == CRITICAL_PATH:
+        reason = f"no order beat the critical path by 2 standard errors over {choice.samples} sampled runs"
+    else:
+        gain = -100 * found.difference / (found.mean - found.difference)
+        reason = f"{gain:.1f} % shorter than the critical path over {choice.samples} sampled runs"
+    return Decision(STOCHASTIC, choice.policy, choice.priorities, reason, choice.evidence, choice.samples)
+
+
+def _planned(
+    setting: Setting, reference: list[float], workers: Sequence[int], pool_of: Sequence[int]
+) -> Decision | None:
+    graph, means = setting.graph, setting.means
+    budget = _budget(setting, PLANNER, workers, pool_of)
+    if budget < FIRST_PLAN * len(graph):
+        return None
+    first = list_schedule(graph, means, reference, workers, pool_of).makespan
+    found = plan(
+        graph,
+        means,
+        workers,
+        budget_s=budget,
+        seed=setting.seed,
+        clock=setting.clock,
+        pool_of=pool_of,
+        iterations=setting.iterations,
+    )
+    length = list_schedule(graph, means, found.priorities, workers, pool_of).makespan
+    name = found.method.replace(" ", "-")
+    evidence = [Evidence(CRITICAL_PATH, first, 0.0, 0.0)]
+    if name != CRITICAL_PATH:
+        evidence.append(Evidence(name, length, length - first, 0.0))
+    if name != CRITICAL_PATH and length < first * (1 - 1e-9):
+        proved = "; no schedule is shorter" if length <= found.bound.value * (1 + 1e-9) else ""
+        reason = f"{100 * (first - length) / first:.1f} % shorter than the critical path as planned{proved}"
+        return Decision(STOCHASTIC, name, found.priorities, reason, tuple(evidence), 1)
+    if first <= found.bound.value * (1 + 1e-9):
+        reason = "the critical path meets the lower bound: no schedule is shorter"
+    else:
+        reason = f"no order was found that is shorter than the critical path, in {found.iterations:,} tries"
+    return Decision(STOCHASTIC, CRITICAL_PATH, reference, reason, tuple(evidence), 1)
