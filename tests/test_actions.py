@@ -264,6 +264,10 @@ def test_our_own_files_do_not_reach_a_program(tmp_path: Path) -> None:
         os.close(secret)
 
 
+def test_a_program_has_no_terminal_of_ours_to_read_a_key_press_from(tmp_path: Path) -> None:
+    assert run(python("import os; print(os.getsid(0) == os.getpid())"), tmp_path) == "True\n"
+
+
 # ---- what is left behind --------------------------------------------------------------------------
 
 
