@@ -16,8 +16,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 import llmflow as package
 
 PROGRAM = (sys.executable, "-m", "llmflow")
@@ -69,14 +67,3 @@ def pipeline(folder: Path, text: str, name: str = "p.yaml") -> Path:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the command `llmflow` and `python` as this test's own, to stand first in PATH."""
-    folder = tmp_path_factory.mktemp("bin")
-    for name, command in (("llmflow", "-m llmflow "), ("python", "")):
-        script = folder / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}"$@"\n')
-        script.chmod(0o755)
-    return folder
