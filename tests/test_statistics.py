@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics as reference
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -12,23 +11,11 @@ from hypothesis import strategies as st
 
 from llmflow.scheduling.statistics import (
     Summary,
-    TaskStatistics,
     mean,
     quantile,
     standard_deviation,
-    summarise,
     summary,
 )
-
-
-@dataclass(frozen=True)
-class Attempt:
-    task: str
-    model: str
-    duration: float
-    outcome: str = "succeeded"
-    input_tokens: int | None = None
-    output_tokens: int | None = None
 
 
 def test_a_summary_of_five_numbers() -> None:
@@ -65,20 +52,3 @@ def test_mean_spread_and_quantiles_agree_with_the_standard_library(values: list[
     tenths = [quantile(ordered, k / 10) for k in range(1, 10)]
     assert tenths == pytest.approx(reference.quantiles(values, n=10, method="inclusive"))
     assert (quantile(ordered, 0.0), quantile(ordered, 1.0)) == (ordered[0], ordered[-1])
-
-
-def test_statistics_come_per_task_and_model_with_failures_apart() -> None:
-    attempts = [
-        Attempt("a", "x/one", 1.0, input_tokens=10, output_tokens=2),
-        Attempt("b", "", 7.0),
-        Attempt("a", "x/one", 3.0, input_tokens=20, output_tokens=4),
-        Attempt("a", "x/one", 99.0, outcome="timeout"),
-        Attempt("a", "x/two", 5.0, input_tokens=30),
-        Attempt("c", "x/one", 60.0, outcome="server"),
-    ]
-    assert summarise(attempts) == [
-        TaskStatistics("a", "x/one", summary([1.0, 3.0]), 1, 15.0, 3.0),
-        TaskStatistics("b", "", summary([7.0]), 0, None, None),
-        TaskStatistics("a", "x/two", summary([5.0]), 0, 30.0, None),
-        TaskStatistics("c", "x/one", summary([]), 1, None, None),
-    ]

@@ -1,16 +1,22 @@
-"""`llmflow stats`: what past runs taught of each task and model."""
+"""`llmflow stats`: what past runs taught of each task and model, what keeps runs long, what to do about it."""
 
 from __future__ import annotations
 
 import os
+import time
 
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver, say
+from llmflow.commands.past_runs import line_length, read, since
+from llmflow.history import learned, stories
 from llmflow.history.location import store_dir
-from llmflow.history.samples import duration_samples
 from llmflow.history.store import Store
-from llmflow.reports.stats import render_stats, stats_csv, stats_json
-from llmflow.scheduling.statistics import TaskStatistics, summarise
+from llmflow.reports.findings import findings
+from llmflow.reports.stats import Statistics, run_rows, task_rows
+from llmflow.reports.stats_text import render_stats, stats_csv, stats_json
+
+MOST_RUNS, MOST_EVENTS = 50, 100_000
+"""How many of the youngest runs are read whole, and how long their stories may be together."""
 
 
 def stats(
@@ -18,28 +24,31 @@ def stats(
     *,
     task: str | None = None,
     model: str | None = None,
+    last: str | None = None,
+    items: bool = False,
     store: str | None = None,
     output: str | None = None,
     as_json: bool = False,
     as_csv: bool = False,
 ) -> int:
-    """Print the statistics of one pipeline (its file, or the name it is filed under) or of all."""
+    """Print the statistics of one pipeline (its file, or the name it is filed under) or of all.
+
+    `items`: a row for each item of a `foreach`. `last`: only what began so long ago, `7d`.
+    """
     directory = store_dir(store, os.environ)
+    wanted = learned.Wanted(None if pipeline is None else key_of(pipeline), task, model, since(last))
     history = Store.open_if_there(directory)
-    rows: list[TaskStatistics] = []
+    statistics = Statistics()
     if history is not None:
         with history:
-            rows = summarise(
-                duration_samples(
-                    history, pipeline=None if pipeline is None else key_of(pipeline), task=task, model=model
-                )
-            )
+            statistics = _statistics(history, wanted, items)
+    found = findings(statistics, task)
     if as_json:
-        deliver(to_json(stats_json(rows)), output)
+        deliver(to_json(stats_json(statistics, found)), output)
     elif as_csv:
-        deliver(stats_csv(rows), output)
-    elif rows:
-        deliver(render_stats(rows), output)
+        deliver(stats_csv(statistics), output)
+    elif statistics.tasks:
+        deliver(render_stats(statistics, found, columns=line_length(), chart=task is not None), output)
     else:
         say(f"no history of that in {directory}; `llmflow run` makes some")
     return 0
@@ -52,3 +61,19 @@ def key_of(pipeline: str) -> str:
     from llmflow.binding.loading import load_file
 
     return load_file(pipeline).key
+
+
+def _statistics(history: Store, wanted: learned.Wanted, items: bool) -> Statistics:
+    rows, pairs = task_rows(
+        learned.durations(history, wanted, items=items), learned.counts(history, wanted, items=items).items(), _hour_of
+    )
+    ids, total = learned.runs_to_read(
+        history, pipeline=wanted.pipeline, since=wanted.since, most_runs=MOST_RUNS, most_events=MOST_EVENTS
+    )
+    stored = [one for run_id in ids if (one := stories.run(history, run_id)) is not None]
+    return Statistics(rows, run_rows(read(history, one) for one in stored), total, pairs)
+
+
+def _hour_of(moment: float) -> int:
+    """The hour of the user's clock."""
+    return time.localtime(moment).tm_hour

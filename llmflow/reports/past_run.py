@@ -18,7 +18,7 @@ from llmflow.reports.time_booking import WAITS, TimeBooking, book_time, task_tim
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
 
-PENDING, RUNNING = "pending", "running"
+PENDING, RUNNING, INTERRUPTED = "pending", "running", "interrupted"
 
 _SETTLED: dict[type[Any], str] = {
     ev.TaskSucceeded: "succeeded",
@@ -147,6 +147,8 @@ def past_run(
         task.times = times
         task.held = fsum(held.get(number, ()))
         task.usage = usage.get(number)
+        if task.status == RUNNING and facts.status != RUNNING:
+            task.status = INTERRUPTED
         if task.status == "failed":
             task.failure = spans.failures.get(number)
     booking = book_time(chronicle, dependencies, names, makespan=facts.makespan)

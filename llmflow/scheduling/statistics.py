@@ -1,4 +1,4 @@
-"""Numbers about durations: mean, spread, quantiles, per task and model. Arithmetic only, no numpy.
+"""Numbers about durations: mean, spread, quantiles. Arithmetic only, no numpy.
 
 Quantiles interpolate linearly between the order statistics: the p-quantile of n sorted values
 lies at index p·(n-1) (type 7 of Hyndman & Fan 1996; numpy's and R's default). The standard
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 SUCCEEDED = "succeeded"
 """The outcome of a sample that may teach a duration."""
@@ -33,39 +32,6 @@ class Summary:
     maximum: float
     log_mean: float
     log_sd: float
-
-
-@dataclass(frozen=True, slots=True)
-class TaskStatistics:
-    """What history knows of one task on one model. Durations in seconds; tokens are means per attempt.
-
-    Only successful attempts are in `durations`; `failed` counts the others. Tokens are None
-    where no attempt had any.
-    """
-
-    task: str
-    model: str
-    durations: Summary
-    failed: int
-    input_tokens: float | None
-    output_tokens: float | None
-
-
-class Measured(Protocol):
-    """One attempt as the statistics see it; `outcome` is `succeeded` or says why not."""
-
-    @property
-    def task(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def duration(self) -> float: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def input_tokens(self) -> int | None: ...
-    @property
-    def output_tokens(self) -> int | None: ...
 
 
 def mean(values: Sequence[float]) -> float:
@@ -108,28 +74,3 @@ def summary(values: Iterable[float]) -> Summary:
         log_mean=mean(logarithms),
         log_sd=standard_deviation(logarithms),
     )
-
-
-def summarise(samples: Iterable[Measured]) -> list[TaskStatistics]:
-    """One entry per task and model, in the order in which they first appear."""
-    groups: dict[tuple[str, str], list[Measured]] = {}
-    for sample in samples:
-        groups.setdefault((sample.task, sample.model), []).append(sample)
-    return [_task_statistics(task, model, group) for (task, model), group in groups.items()]
-
-
-def _task_statistics(task: str, model: str, group: Sequence[Measured]) -> TaskStatistics:
-    good = [sample for sample in group if sample.outcome == SUCCEEDED]
-    return TaskStatistics(
-        task=task,
-        model=model,
-        durations=summary(sample.duration for sample in good),
-        failed=len(group) - len(good),
-        input_tokens=_mean_of_known(sample.input_tokens for sample in good),
-        output_tokens=_mean_of_known(sample.output_tokens for sample in good),
-    )
-
-
-def _mean_of_known(values: Iterable[int | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return mean(known) if known else None
