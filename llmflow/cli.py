@@ -6,6 +6,7 @@ Exit codes: 0 succeeded · 1 a task failed · 2 wrong file or usage · 5 provide
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -78,12 +79,25 @@ def _root(
 
 @app.command()
 def run(
-    file: File,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="The pipeline, a YAML file (`-`: standard input); a run to resume."
+        ),
+    ] = None,
     inputs: Inputs = [],  # noqa: B006 - typer reads the default and never changes it
     workers: Workers = None,
     policy: Policy = None,
     models: Models = [],  # noqa: B006 - as above
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after the first failure.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run that did not end well (FILE its file or its id)."),
+    ] = False,
+    approve: Annotated[list[str], typer.Option("--approve", metavar="TASK", help="Approve a task that waits.")] = [],  # noqa: B006 - as above
+    only: Annotated[list[str], typer.Option("--only", metavar="TASK", help="Run just this task, or tag:NAME.")] = [],  # noqa: B006 - as above
+    start: Annotated[list[str], typer.Option("--from", metavar="TASK", help="Run it and all that depends on it.")] = [],  # noqa: B006 - as above
+    until: Annotated[list[str], typer.Option("--until", metavar="TASK", help="Run it and all it needs.")] = [],  # noqa: B006 - as above
     store: StoreDir = None,
     durability: Annotated[
         str, typer.Option("--durability", metavar="full|normal", help="normal: a power cut may lose the last moments.")
@@ -99,16 +113,24 @@ def run(
 
     llmflow run hello.yaml -i text="Ada met Grace."
     """
-    from llmflow.commands.run import RunCommand
+    from llmflow.commands.run import RunCommand, Words
 
+    words = Words(
+        inputs=tuple(inputs),
+        workers=workers,
+        policy=policy,
+        models=tuple(models),
+        fail_fast=fail_fast,
+        only=tuple(only),
+        start=tuple(start),
+        until=tuple(until),
+    )
     _exit(
         RunCommand(
             file=file,
-            inputs=inputs,
-            workers=workers,
-            policy=policy,
-            models=models,
-            fail_fast=fail_fast,
+            words=words,
+            resume=resume,
+            approve=approve,
             store=store,
             durability=durability,
             output=output,
@@ -157,15 +179,29 @@ def stats(
     ] = None,
     task: Annotated[str | None, typer.Option("--task", metavar="ID", help="Only this task.")] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only this model.")] = None,
+    last: Last = None,
+    items: Annotated[bool, typer.Option("--items", help="A row for each item of a foreach.")] = False,
     store: StoreDir = None,
     output: Output = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A table for spreadsheets.")] = False,
 ) -> None:
-    """Show what past runs taught: count, mean, spread and quantiles per task and model."""
+    """Show what past runs taught: durations, failures, waits, the critical path, and what to do about it."""
     from llmflow.commands.stats import stats as command
 
-    _exit(command(pipeline, task=task, model=model, store=store, output=output, as_json=as_json, as_csv=as_csv))
+    _exit(
+        command(
+            pipeline,
+            task=task,
+            model=model,
+            last=last,
+            items=items,
+            store=store,
+            output=output,
+            as_json=as_json,
+            as_csv=as_csv,
+        )
+    )
 
 
 @runs_app.callback()
@@ -301,6 +337,7 @@ def _exit(code: int) -> None:
 
 def main() -> None:
     """The entry point: every error of ours is printed once, on standard error, without a traceback."""
+    gc.disable()  # commands end soon and make no cycles; a large plan took twice as long with it. `run` turns it on
     from llmflow.errors import LlmflowError
 
     try:

@@ -15,12 +15,13 @@ from llmflow.scheduling.events import AttemptStarted
 class Reply:
     """What a model, a program, a function or a server gave. `value` is data, or a model's text as it came.
 
-    `asked` is JSON: what was said to it. `key` is the hash of everything that can change the answer.
+    `asked` is JSON: what was said to it. `key` is the hash of everything that can change the answer,
+    None of an answer that serves whatever is asked.
     """
 
     value: Any
     asked: Any
-    key: str
+    key: str | None
     usage: Usage | None = None
     finish_reason: str = "stop"
     answered_by: str = ""

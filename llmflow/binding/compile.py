@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 
 from llmflow.binding.models import ModelChoice, provider_config, resolve
 from llmflow.binding.stages import Role, Stage, Stages, shadow_edges
 from llmflow.errors import UsageError
-from llmflow.language.pipeline import UNLIMITED, Pipeline, Task
+from llmflow.language.models import sampling_not_taken
+from llmflow.language.pipeline import UNLIMITED, Pipeline
 from llmflow.language.pipeline import Retry as RetrySpec
 from llmflow.providers.registry import KINDS, ProviderConfig, default_workers
 from llmflow.scheduling.graph import Graph
@@ -53,12 +54,12 @@ def compile_pipeline(
     pipeline: Pipeline,
     *,
     choice: ModelChoice,
-    fallback_model: str | None,
+    fallback_model: Callable[[], str],
     workers: int | None = None,
     seed: int = 0,
     recalled: Container[str] = (),
 ) -> Compiled:
-    """Bind tasks to models and pools. `fallback_model` serves tasks that name none.
+    """Bind tasks to models and pools. `fallback_model` gives the model of tasks that name none.
 
     `recalled`: tasks (by name) for which an answer may be at hand, to be looked at before they queue.
     Raises UsageError for a model that cannot be resolved.
@@ -71,7 +72,7 @@ def compile_pipeline(
     graph.flows = {s.index: s.source for s in stages.rows[: stages.static] if s.source >= 0}
     shadow = _numbered(shadow_edges(stages), stages)
     chosen = resolve(choice.model, pipeline) if choice.model else ()
-    models = [_candidates(stage, chosen, fallback_model, pipeline) for stage in stages]
+    models = _models(stages, chosen, fallback_model, pipeline)
     names = list(dict.fromkeys(name for s, m in zip(stages, models, strict=True) for name in _pools_of(s, m)))
     providers = [None if name in (HOST, HTTP) else provider_config(name, pipeline, seed=seed) for name in names]
     pools = [_pool(name, provider, pipeline, cap) for name, provider in zip(names, providers, strict=True)]
@@ -132,17 +133,38 @@ def _numbered(edges: Sequence[tuple[int, ...]], stages: Stages) -> Graph:
     return Graph.of({str(stage.index): map(str, waits) for stage, waits in zip(stages, edges, strict=True)})
 
 
-def _candidates(stage: Stage, chosen: tuple[str, ...], fallback: str | None, pipeline: Pipeline) -> tuple[str, ...]:
-    task: Task = stage.task
-    if task.action != "model" or stage.role in (Role.GROUP, Role.TREE):
-        return ()
-    if chosen:
-        return chosen
-    if task.models:
-        return task.models
-    if fallback is None:
-        raise UsageError(f"task {stage.name} names no model", "write `defaults: {model: provider/name}` or say --model")
-    return resolve(fallback, pipeline)
+def _models(
+    stages: Stages, chosen: tuple[str, ...], fallback: Callable[[], str], pipeline: Pipeline
+) -> list[tuple[str, ...]]:
+    """The candidates of every stage: the person's choice, else the task's own, else the fallback."""
+    default: tuple[str, ...] = ()
+    found: list[tuple[str, ...]] = []
+    for stage in stages:
+        task = stage.task
+        if task.action != "model" or stage.role in (Role.GROUP, Role.TREE):
+            found.append(())
+            continue
+        if not chosen and not task.models and not default:
+            default = resolve(fallback(), pipeline)
+        candidates = chosen or task.models or default
+        if candidates is not task.models:
+            _check_sampling(stage, candidates, pipeline)
+        found.append(candidates)
+    return found
+
+
+def _check_sampling(stage: Stage, models: tuple[str, ...], pipeline: Pipeline) -> None:
+    """What the loader checks of models that stand in the file, for those that do not."""
+    written = stage.task.params.data if stage.task.params is not None else {}
+    for model in models:
+        provider = model.partition("/")[0]
+        kind = pipeline.providers[provider].kind if provider in pipeline.providers else provider
+        refused = sampling_not_taken(kind, written)
+        if refused:
+            raise UsageError(
+                f"task {stage.name}: {model} does not take {', '.join(refused)}",
+                "leave it out for this model, or choose another one",
+            )
 
 
 def _pools_of(stage: Stage, models: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,9 +19,10 @@ from llmflow import __version__
 from llmflow.binding.answered import Answered
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
+from llmflow.binding.deciding import decide, decision_json, predict
 from llmflow.binding.expansion import Expansion
 from llmflow.binding.nodes import Nodes
-from llmflow.binding.recall import Recall
+from llmflow.binding.recall import Known, Recall
 from llmflow.binding.recording import Recording
 from llmflow.binding.subpipelines import printed
 from llmflow.binding.values import Values
@@ -38,7 +39,6 @@ from llmflow.runtime.engine import Engine
 from llmflow.runtime.signals import StopSignals
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.estimates import Estimate
-from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.state import FAILED, RunState
 from llmflow.views.view import PoolInfo, RunContext, View
@@ -52,7 +52,7 @@ class Earlier:
     """The earlier part of a run that goes on: its id, its answers, the run seconds it took, when it began."""
 
     run: str
-    recall: Recall
+    known: Sequence[Known]
     at: float
     started_at: float
 
@@ -68,12 +68,16 @@ class RunOptions:
     store: Store | None = None
     fail_fast: bool = False
     seed: int = 0
+    plan_budget: float | None = None
+    """Real seconds that deciding on an order may take; None: the policy's own measure."""
     source: str = ""
     views: Sequence[View] = ()
     handle_signals: bool = False
     approved: Mapping[str, bool] = field(default_factory=dict)
     ask: Ask | None = None
     earlier: Earlier | None = None
+    recall: Recall = field(default_factory=Recall)
+    """Answers that are there already."""
     fetching: Callable[[int, int], None] | None = None
     """Hears of bytes fetched before a provider can answer: (there, in all)."""
     words: Mapping[str, Any] = field(default_factory=dict)
@@ -126,11 +130,14 @@ class _Run:
         self.id = earlier.run if earlier is not None else new_run_id()
         self.started_at = earlier.started_at if earlier is not None else time.time()
         means = [estimate.mean for estimate in options.estimates]
+        self.decision = decide(
+            compiled, options.estimates, options.policy, seed=options.seed, budget_s=options.plan_budget
+        )
         self.scheduler = Scheduler(
             compiled.graph,
             compiled.specs,
             compiled.pools,
-            POLICIES[options.policy].priorities(compiled.shadow, means, options.seed),
+            self.decision.priorities,
             workers=compiled.workers,
             fail_fast=options.fail_fast,
             seed=options.seed,
@@ -156,7 +163,7 @@ class _Run:
             keep=self._keep,
             progress=self.context.live_tokens.__setitem__,
             warn=self._note,
-            recall=earlier.recall if earlier is not None else Recall(),
+            recall=options.recall,
             approved=options.approved,
             ask=options.ask,
         )
@@ -166,8 +173,15 @@ class _Run:
     async def carry_out(self, stack: AsyncExitStack) -> RunResult:
         options = self.options
         if options.store is not None:
+            predicted = predict(self.compiled, options.estimates, self.decision, options.store, seed=options.seed)
             self.recording = Recording(
-                self.id, self.started_at, self.compiled, self.nodes, options, version=__version__
+                self.id,
+                self.started_at,
+                self.compiled,
+                self.nodes,
+                options,
+                forecast={**(predicted or {}), "decision": decision_json(self.decision)},
+                version=__version__,
             )
             stack.callback(self.recording.close)
         engine = Engine(

@@ -6,6 +6,7 @@ so. Nothing of the pipeline is executed for it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llmflow.binding.compile import Compiled
-from llmflow.binding.items import read_rows
+from llmflow.binding.items import rows_of
 from llmflow.binding.stages import Role, Stage
 from llmflow.errors import CallFailed
 from llmflow.history.items import item_counts
@@ -32,16 +33,27 @@ class Forecast:
     graph: Graph = field(default_factory=Graph)
     specs: list[TaskSpec] = field(default_factory=list)
     estimates: list[Estimate] = field(default_factory=list)
+    stages: list[int] = field(default_factory=list)
+    """Planned task → its stage."""
     notes: list[str] = field(default_factory=list)
 
 
-def forecast(compiled: Compiled, estimates: Sequence[Estimate], store: Store | None) -> Forecast:
-    """Lay out every item of every group. Groups themselves take no time and stand before their items."""
-    return _Layout(compiled, estimates, store).laid()
+class TooLargeToPlan(Exception):
+    """The graph would have more tasks than the caller wants to lay out."""
+
+
+def forecast(compiled: Compiled, estimates: Sequence[Estimate], store: Store | None, *, most: int = 0) -> Forecast:
+    """Lay out every item of every group. Groups themselves take no time and stand before their items.
+
+    Tasks of `finally` are left out: they run when all others have settled and are no part of the makespan.
+    Raises TooLargeToPlan above `most` tasks, 0 = no limit.
+    """
+    return _Layout(compiled, estimates, store, most or sys.maxsize).laid()
 
 
 class _Layout:
-    def __init__(self, compiled: Compiled, estimates: Sequence[Estimate], store: Store | None) -> None:
+    def __init__(self, compiled: Compiled, estimates: Sequence[Estimate], store: Store | None, most: int) -> None:
+        self._most = most
         self._compiled, self._rows, self._estimates = compiled, compiled.stages.rows, estimates
         self._seen = item_counts(store, compiled.pipeline.key) if store is not None else {}
         self._forecast = Forecast()
@@ -50,9 +62,13 @@ class _Layout:
 
     def laid(self) -> Forecast:
         ids: dict[int, int] = {}
+        final: set[int] = set()
         for index in self._compiled.graph.order():
             stage = self._rows[index]
-            self._lay(stage, stage.name, ids)
+            if stage.final or not final.isdisjoint(stage.dependencies):
+                final.add(index)
+            else:
+                self._lay(stage, stage.name, ids)
         return self._forecast
 
     def _lay(self, stage: Stage, name: str, ids: dict[int, int], more: Sequence[int] = ()) -> int:
@@ -69,8 +85,11 @@ class _Layout:
 
     def _add(self, stage: Stage, name: str, waits: Sequence[int]) -> int:
         planned = self._forecast
+        if len(planned.specs) >= self._most:
+            raise TooLargeToPlan
         planned.specs.append(self._compiled.specs[stage.index])
         planned.estimates.append(self._estimates[stage.index])
+        planned.stages.append(stage.index)
         return planned.graph.add(name, waits)
 
     def _lay_items(self, group: Stage, name: str, gate: int) -> None:
@@ -122,7 +141,7 @@ def written_count(foreach: Foreach, group: Stage) -> int | None:
         return _length(foreach.items)
     if foreach.file is not None and not foreach.file.references:
         try:
-            return sum(1 for _ in read_rows(Path(group.space.pipeline.path).parent / foreach.file.source))
+            return len(rows_of(Path(group.space.pipeline.path).parent / foreach.file.source))
         except CallFailed:
             return None
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from llmflow.errors import CallFailed, FailureKind
+from llmflow.language.input_files import json_value
 from llmflow.language.pipeline import Foreach
+from llmflow.language.rows import FORMS, Rows
 
 MAX_KEY = 200
 """Characters of a key."""
-
-STREAMED = (".jsonl", ".csv")
-"""Files that are read as they are used; others are read whole."""
 
 
 def items_of(foreach: Foreach, scope: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Any]]:
@@ -33,12 +31,9 @@ def items_of(foreach: Foreach, scope: Mapping[str, Any], folder: Path) -> Iterat
             raise wrong(f"the lists of `zip` have different lengths: {', '.join(str(len(c)) for c in columns)}")
         return ((str(i), list(row)) for i, row in enumerate(zip(*columns, strict=True)))
     if foreach.file is not None:
-        return ((str(i), item) for i, item in enumerate(read_rows(folder / foreach.file.text(scope))))
+        return _numbered(rows_of(folder / foreach.file.text(scope)))
     assert foreach.items is not None
-    value = foreach.items.value(scope)
-    if isinstance(value, StreamedFile):
-        return ((str(i), item) for i, item in enumerate(value))
-    return ((str(i), item) for i, item in enumerate(_list(value, "items")))
+    return _numbered(_list(foreach.items.value(scope), "items"))
 
 
 def key_of(foreach: Foreach, default: str, scope: Mapping[str, Any]) -> str:
@@ -51,51 +46,27 @@ def key_of(foreach: Foreach, default: str, scope: Mapping[str, Any]) -> str:
     return key
 
 
-class StreamedFile(Sequence[Any]):
-    """The rows of a `.jsonl` or `.csv` file, read as they are used; a `foreach` over it holds none of them."""
+def rows_of(path: Path) -> Sequence[Any]:
+    """The elements of a data file: `.jsonl` and `.csv` are read as they are used, a `.json` list and text lines whole.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __iter__(self) -> Iterator[Any]:
-        return read_rows(self.path)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return list(itertools.islice(self, *index.indices(len(self))))
-        return next(itertools.islice(self, index if index >= 0 else len(self) + index, None))
-
-
-def read_rows(path: Path) -> Iterator[Any]:
-    """The elements of a data file: lines of JSON, rows of CSV as mappings, the elements of a JSON list, else lines.
-
-    Raises CallFailed(template) naming file and line.
+    Raises CallFailed(template) naming the file and the line.
     """
+    form = path.suffix.removeprefix(".").lower()
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            if path.suffix == ".csv":
-                yield from csv.DictReader(file)
-            elif path.suffix == ".jsonl":
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield _parsed(line, f"{path.name}:{number}")
-            elif path.suffix == ".json":
-                yield from _list(_parsed(file.read(), path.name), path.name)
-            else:
-                for line in file:
-                    yield line.rstrip("\r\n")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        if form in FORMS:
+            return Rows(path, form)
+        text = path.read_text(encoding="utf-8-sig")
+        return _list(json_value(text), path.name) if form == "json" else text.splitlines()
+    except (OSError, ValueError) as error:
         raise wrong(f"{path.name} cannot be read: {error}") from error
 
 
-def _parsed(text: str, place: str) -> Any:
+def _numbered(items: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise wrong(f"{place}: not JSON: {error}") from error
+        for index, item in enumerate(items):
+            yield str(index), item
+    except ValueError as error:  # a file that has changed since it was looked through
+        raise wrong(str(error)) from error
 
 
 def _product(lists: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -46,11 +46,26 @@ def choose_policy(pipeline: Pipeline, named: str | None) -> str:
     return name
 
 
-def bind(pipeline: Pipeline, choice: ModelChoice, workers: str | None, *, seed: int = 0) -> Compiled:
-    """The pipeline bound to models and pools, with the fallback model looked up only if a task needs it."""
-    needs_one = choice.model is None and any(t.action == "model" and not t.models for t in pipeline)
-    fallback = default_model(config_file(os.environ)) if needs_one else None
-    return compile_pipeline(pipeline, choice=choice, fallback_model=fallback, workers=parse_workers(workers), seed=seed)
+def bind(
+    pipeline: Pipeline,
+    choice: ModelChoice,
+    workers: str | None,
+    *,
+    seed: int = 0,
+    recalled: Container[str] = (),
+) -> Compiled:
+    """The pipeline bound to models and pools.
+
+    `recalled`: tasks for which an answer may be at hand.
+    """
+    return compile_pipeline(
+        pipeline,
+        choice=choice,
+        fallback_model=lambda: default_model(config_file(os.environ)),
+        workers=parse_workers(workers),
+        seed=seed,
+        recalled=recalled,
+    )
 
 
 def model_choice(words: Sequence[str]) -> ModelChoice:

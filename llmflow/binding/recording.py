@@ -14,6 +14,7 @@ from llmflow.binding.nodes import Nodes
 from llmflow.binding.stages import Stage
 from llmflow.history.journal import Journal
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
+from llmflow.language.rows import Rows
 from llmflow.protocol import Usage
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
@@ -27,7 +28,15 @@ class Recording:
     """The journal of one run, in the words of the binding. Raises StoreError wherever the journal does."""
 
     def __init__(
-        self, run: str, started_at: float, compiled: Compiled, nodes: Nodes, options: RunOptions, *, version: str
+        self,
+        run: str,
+        started_at: float,
+        compiled: Compiled,
+        nodes: Nodes,
+        options: RunOptions,
+        *,
+        forecast: Mapping[str, Any],
+        version: str,
     ) -> None:
         assert options.store is not None
         self._compiled, self._nodes = compiled, nodes
@@ -45,11 +54,13 @@ class Recording:
                 policy=options.policy,
                 workers=compiled.workers or None,
                 seed=options.seed,
-                inputs=options.inputs,
+                inputs={name: _plain(value) for name, value in options.inputs.items()},
+                options=options.words,
                 pools=tuple(
                     PoolRecord(pool.name, pool.size or None, provider.urls if provider is not None else ())
                     for pool, provider in zip(compiled.pools, compiled.providers, strict=True)
                 ),
+                forecast=forecast,
                 version=version,
             ),
         )
@@ -108,7 +119,7 @@ class Recording:
                 duration=answered.duration,
                 first_token=reply.first_token,
                 request_id=reply.request_id,
-                key=reply.key,
+                key=reply.key or "",
             )
         )
         self._journal.sample(
@@ -175,3 +186,8 @@ class Recording:
             digest = hashlib.sha256(json.dumps([written, system, task.python]).encode())
             self._templates[stage.index] = digest.hexdigest()[:16]
         return self._templates[stage.index]
+
+
+def _plain(value: Any) -> Any:
+    """An input as JSON: rows that are read from a file by the file's name."""
+    return {"file": str(value.path)} if isinstance(value, Rows) else value

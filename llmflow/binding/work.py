@@ -132,6 +132,8 @@ class Work:
             )
             if reply is None:
                 return "proceed"
+            if reply.usage is not None:
+                self._values.add_usage(started.task, reply.usage)
             output, _, outcome = self._judge(started.task, node, reply, scope)
             if outcome == "fail":
                 return "proceed"

@@ -5,35 +5,64 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from llmflow.binding.estimates import estimates
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, source_text
+from llmflow.binding.recall import Recall
+from llmflow.binding.resuming import earlier_of, file_of, find_run, last_outputs
+from llmflow.binding.selection import Selection, select
+from llmflow.commands.asking import at_terminal
 from llmflow.commands.console import as_json, deliver, say
 from llmflow.errors import UsageError
 from llmflow.history.location import store_dir
+from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
 from llmflow.language.inputs import check_inputs, parse_given
+from llmflow.providers.local_model import show_progress
 from llmflow.reports.summary_text import render_summary
 from llmflow.views.choice import view_for
 from llmflow.views.view import View
 
 
 @dataclass(frozen=True, slots=True)
-class RunCommand:
-    """The words of the command line, unparsed."""
+class Words:
+    """What the command line says about the run itself; kept with it, so that it can go on as it began."""
 
-    file: str
-    inputs: Sequence[str] = ()
+    inputs: tuple[str, ...] = ()
     workers: str | None = None
     policy: str | None = None
-    models: Sequence[str] = ()
+    models: tuple[str, ...] = ()
     fail_fast: bool = False
+    only: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def over(self, stored: dict[str, Any]) -> Words:
+        """These words where they were said, else the stored ones; inputs one by one."""
+        known: dict[str, Any] = {name: stored[name] for name in asdict(self) if name in stored}
+        known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+        base = Words(**known)
+        said = {name: value for name, value in asdict(self).items() if value}
+        inputs = {i.partition("=")[0].rstrip(":"): i for i in (*base.inputs, *self.inputs)}
+        return replace(base, **{**said, "inputs": tuple(inputs.values())})
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """The words of the command line, unparsed. `file` may be a run's id where `resume` is said."""
+
+    file: str | None
+    words: Words = Words()
+    resume: bool = False
+    approve: Sequence[str] = ()
     store: str | None = None
     durability: str = "full"
     output: str | None = None
@@ -45,38 +74,74 @@ class RunCommand:
         """Run it; gives the exit code."""
         if self.durability not in ("full", "normal"):
             raise UsageError(f"--durability takes full or normal, not {self.durability!r}")
-        choice = model_choice(self.models)
-        pipeline = load_file(self.file, choice)
-        policy = choose_policy(pipeline, self.policy)
-        compiled = bind(pipeline, choice, self.workers)
-        inputs = check_inputs(pipeline, parse_given(self.inputs))
+        if self.file is None and not self.resume:
+            raise UsageError("which pipeline? FILE is missing", "`llmflow run FILE`, or `llmflow run --resume`")
         with ExitStack() as stack:
-            directory = store_dir(self.store, os.environ)
-            history = stack.enter_context(Store.open(directory, durability=self.durability))
-            for warning in history.warnings:
-                say(f"warning: {warning}")
-            options = RunOptions(
-                inputs=inputs,
-                policy=policy,
-                estimates=estimates(compiled, history),
-                environment=os.environ,
-                store=history,
-                fail_fast=self.fail_fast or pipeline.scheduling.fail_fast,
-                source=source_text(pipeline.path),
-                views=self._views(stack),
-                handle_signals=True,
-            )
-            gc.freeze()  # what was loaded stays to the end, so the collector need not look through it again
-            gc.enable()
-            result = asyncio.run(execute(compiled, options))
+            result = self._carry_out(stack)
         say(render_summary(result.summary))
         if "problem" in result.document:
             say(f"error: {result.document['problem']}")
+        if result.status != "succeeded":
+            store = f" --store {shlex.quote(self.store)}" if self.store is not None else ""
+            say(f"to go on: llmflow run --resume {result.run}{store}")
         self._print(result)
         return result.exit_code
 
-    def _views(self, stack: ExitStack) -> list[View]:
-        views: list[View] = [view_for(sys.stderr, os.environ, plain=self.plain)]
+    def _carry_out(self, stack: ExitStack) -> RunResult:
+        """Everything is checked before a new run touches the store; a run that goes on is looked up first."""
+        words, file = self.words, self.file
+        directory = store_dir(self.store, os.environ)
+        earlier = None
+        if self.resume:
+            history = stack.enter_context(Store.open(directory, durability=self.durability))
+            stored = self._stored(history)
+            words, file = words.over(dict(stored.record.options)), file_of(stored)
+            earlier = earlier_of(history, stored)
+        assert file is not None
+        choice = model_choice(words.models)
+        pipeline = load_file(file, choice)
+        selected = select(pipeline, Selection(words.only, words.start, words.until))
+        policy = choose_policy(pipeline, words.policy)
+        known = earlier.known if earlier is not None else []
+        recalled = selected.given | {answer.name for answer in known}
+        compiled = bind(selected.pipeline, choice, words.workers, recalled=recalled)
+        inputs = check_inputs(pipeline, parse_given(words.inputs))
+        if not self.resume:
+            history = stack.enter_context(Store.open(directory, durability=self.durability))
+        for warning in history.warnings:
+            say(f"warning: {warning}")
+        options = RunOptions(
+            inputs=inputs,
+            policy=policy,
+            estimates=estimates(compiled, history),
+            environment=os.environ,
+            store=history,
+            fail_fast=words.fail_fast or pipeline.scheduling.fail_fast,
+            source=source_text(pipeline.path),
+            views=self._views(stack, asks=any(stage.task.approve is not None for stage in compiled.stages)),
+            handle_signals=True,
+            approved=dict.fromkeys(self.approve, True),
+            ask=at_terminal(),
+            earlier=earlier,
+            recall=Recall([*known, *last_outputs(history, pipeline.key, selected.given)], selected.given),
+            fetching=stack.enter_context(show_progress(sys.stderr)),
+            words=asdict(words),
+        )
+        gc.freeze()  # what was loaded stays to the end, so the collector need not look through it again
+        gc.enable()
+        return asyncio.run(execute(compiled, options))
+
+    def _stored(self, history: Store) -> StoredRun:
+        """The run to go on with: FILE's last one that did not end well, the one with this id, or the last of all."""
+        if self.file is None:
+            return find_run(history, None, None)
+        if os.path.isfile(self.file):
+            return find_run(history, None, load_file(self.file).key)
+        return find_run(history, self.file, None)
+
+    def _views(self, stack: ExitStack, *, asks: bool) -> list[View]:
+        """A run that may ask a person keeps to plain lines: a table would be drawn over the question."""
+        views: list[View] = [view_for(sys.stderr, os.environ, plain=self.plain or asks)]
         if self.events is not None:
             from llmflow.views.json_lines import JsonLines
 

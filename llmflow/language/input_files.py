@@ -42,12 +42,17 @@ def file_text(path: str) -> str:
         raise ValueError(f"`{path}` is {error.problems[0].message}") from None
 
 
+def form_of(path: str, form: str) -> str:
+    """The written format, else what the ending of `path` says."""
+    return form or _BY_ENDING.get(PurePath(path).suffix.lower(), "text")
+
+
 def content(text: str, path: str, form: str) -> Any:
     """What `text` holds: `text`, `json`, `jsonl` (a list), `csv` (a list of rows by column name), `yaml`.
 
     An empty `form` goes by the ending of `path`. Raises ValueError with a sentence.
     """
-    form = form or _BY_ENDING.get(PurePath(path).suffix.lower(), "text")
+    form = form_of(path, form)
     if form == "json":
         return json_value(text)
     if form == "jsonl":

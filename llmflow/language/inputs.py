@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from llmflow.errors import UsageError
-from llmflow.language.input_files import content, file_text, json_value
+from llmflow.language.input_files import content, file_text, form_of, json_value
 from llmflow.language.input_values import value_problem
 from llmflow.language.pipeline import Input, Pipeline
 from llmflow.language.pipeline_files import FileProblem, read_text_below
 from llmflow.language.reading import did_you_mean
+from llmflow.language.rows import FORMS, Rows
 from llmflow.protocol import clean_text
 
 
@@ -121,7 +122,10 @@ def _file(declared: Input, given: Any) -> Any:
         path = os.fspath(given) if isinstance(given, os.PathLike) else given
     if problem := value_problem(declared, path):
         raise ValueError(problem)
-    return _cleaned(content(file_text(path), path, declared.format))
+    form = form_of(path, declared.format)
+    if form in FORMS and path != "-":
+        return Rows(path, form)
+    return _cleaned(content(file_text(path), path, form))
 
 
 def _default(declared: Input, pipeline: Pipeline) -> Any:

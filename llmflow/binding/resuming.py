@@ -1,0 +1,90 @@
+"""Going on with a run that did not end well: which one is meant, what it asked for, which answers it has already.
+
+Nothing is replayed. The run begins once more under its own id, and every task for which there is an
+answer to exactly what would be asked now has it at once; so a changed prompt, file or policy needs
+no special case, and an answer that was paid for is not asked for again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from llmflow.binding.answered import Reply
+from llmflow.binding.execution import Earlier
+from llmflow.binding.recall import Known
+from llmflow.errors import UsageError
+from llmflow.history import stories
+from llmflow.history.records import StoredAnswer, StoredRun
+from llmflow.history.store import Store
+
+GOING_ON = ("failed", "stopped", "paused", "interrupted", "running")
+"""Statuses of runs that can be resumed; a run that still has its process is refused by its lock."""
+
+
+def find_run(store: Store, wanted: str | None, pipeline: str | None) -> StoredRun:
+    """The run to resume: `wanted` is (the beginning of) an id; else the last of `pipeline`; else the last of all.
+
+    Raises UsageError where there is none, or where it ended well.
+    """
+    if wanted is not None:
+        found = [run for run in stories.runs(store) if run.record.id.startswith(wanted.upper())]
+        if not found:
+            raise UsageError(f"no run {wanted!r} in {store.directory}", "`llmflow runs` lists them")
+        if len(found) > 1:
+            raise UsageError(f"{wanted!r} means {len(found)} runs", "write more of the id")
+        run = found[0]
+    else:
+        of = f" of {pipeline}" if pipeline is not None else ""
+        latest = next((r for r in stories.runs(store, pipeline=pipeline) if r.status in GOING_ON), None)
+        if latest is None:
+            raise UsageError(f"no run{of} can go on: none failed, stopped or paused", "run it without --resume")
+        run = latest
+    if run.status not in GOING_ON:
+        raise UsageError(f"run {run.record.id} has {run.status}: there is nothing to go on with")
+    return run
+
+
+def earlier_of(store: Store, run: StoredRun) -> Earlier:
+    """What the run has done so far. Its answers serve again in the order in which they came."""
+    known = [Known(a.name, a.item, _reply(a)) for a in stories.answers(store, run.record.id)]
+    return Earlier(
+        run=run.record.id,
+        known=known,
+        at=stories.last_at(store, run.record.id),
+        started_at=run.record.started_at,
+    )
+
+
+def last_outputs(store: Store, pipeline: str, tasks: frozenset[str]) -> Iterator[Known]:
+    """The last good answer of each of `tasks`, whatever it was asked: for the parts of a pipeline that do not run."""
+    missing = set(tasks)
+    for run in stories.runs(store, pipeline=pipeline):
+        if not missing:
+            return
+        found: dict[tuple[str, str | None], StoredAnswer] = {}
+        for answer in stories.answers(store, run.record.id):
+            if answer.name in missing and answer.answer.accepted:
+                found[answer.name, answer.item] = answer
+        for stored in found.values():
+            yield Known(stored.name, stored.item, _reply(stored, key=None))
+        missing -= {name for name, _ in found}
+
+
+def file_of(run: StoredRun) -> str:
+    """The pipeline's file, as it is now. Raises UsageError where it is gone."""
+    path = run.record.path
+    if not os.path.isfile(path):
+        raise UsageError(f"run {run.record.id} was started from {path or 'standard input'}, which is not there")
+    return path
+
+
+def _reply(stored: StoredAnswer, *, key: str | None = "") -> Reply:
+    answer = stored.answer
+    return Reply(
+        value=answer.text if answer.text is not None else answer.output,
+        asked=answer.messages,
+        key=answer.key if key == "" else key,
+        usage=answer.usage if key == "" else None,
+        finish_reason=answer.finish_reason,
+    )

@@ -1,0 +1,47 @@
+"""Asks the person at the terminal to approve something, without holding up the run."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from llmflow.binding.work import Ask
+from llmflow.commands.console import say
+from llmflow.sanitise import printable
+
+YES = ("y", "yes")
+
+
+def at_terminal() -> Ask | None:
+    """A way to ask, None where nobody can be asked: no terminal on standard input or standard error."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    turn = asyncio.Lock()  # two questions at once would share one line of answer
+
+    async def ask(task: str, message: str) -> tuple[bool, str]:
+        async with turn:
+            say(f"\n{task} asks for approval:\n{message}")
+            sys.stderr.write(printable("approve? [y/N, or why not] "))
+            sys.stderr.flush()
+            answer = (await _line()).strip()
+        approved = answer.lower() in YES
+        return approved, "" if approved or answer.lower() in ("", "n", "no") else answer
+
+    return ask
+
+
+async def _line() -> str:
+    """One line of standard input; cancelling it leaves no thread behind that still reads."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[str] = loop.create_future()
+    number = sys.stdin.fileno()
+
+    def read() -> None:
+        if not ready.done():
+            ready.set_result(sys.stdin.readline())
+
+    loop.add_reader(number, read)
+    try:
+        return await ready
+    finally:
+        loop.remove_reader(number)
