@@ -23,7 +23,7 @@ SAMPLES = 200
 FEWEST = 20
 """Below so many samples a quantile such as P90 says nothing."""
 
-VISITS = 1_000_000
+VISITS = 400_000
 """How many tasks all samples together may schedule."""
 
 PROBE = 4
@@ -72,8 +72,11 @@ def look_out(
 ) -> Outlook | None:
     """Sample `samples` runs under each of `policies` (name → priorities), the first of which is the chosen one.
 
-    With a budget, fewer where they do not fit; None where even `FEWEST` do not. Reproducible by seed.
+    With a budget, fewer where they do not fit; None where there are none or even `FEWEST` do not fit.
+    Reproducible by seed.
     """
+    if not samples:
+        return None
     begins = clock() if clock is not None else 0.0
     dice = Random(f"{seed} outlook")
     count = len(graph)

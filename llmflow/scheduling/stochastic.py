@@ -18,9 +18,9 @@ from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import upward_ranks
 from llmflow.scheduling.improve import plan
 from llmflow.scheduling.list_schedule import list_schedule
-from llmflow.scheduling.policies import CRITICAL_PATH, STOCHASTIC, Decision, Setting
 from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.portfolio import SAMPLES, Evidence, choose
+from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Setting
 from llmflow.scheduling.spread import PREDICTABLE, predicted_cv, with_spread
 
 PLANNER = (0.1, 0.001)
@@ -32,7 +32,7 @@ CHOOSER = (0.3, 0.01)
 PACE = 0.5e-6
 """Seconds of one list schedule per task on a fast machine: what cannot fit even there is not begun."""
 
-FIRST_PLAN = 10e-6
+FIRST_PLAN = 30e-6
 """Seconds per task before the search for a plan has anything to show."""
 
 
@@ -126,7 +126,7 @@ def _chosen(
         reason = f"no order beat the critical path by 2 standard errors over {choice.samples} sampled runs"
     else:
         gain = -100 * found.difference / (found.mean - found.difference)
-        reason = f"{gain:.1f} % shorter than the critical path over {choice.samples} sampled runs"
+        reason = f"{gain:.2g} % shorter than the critical path over {choice.samples} sampled runs"
     return Decision(STOCHASTIC, choice.policy, choice.priorities, reason, choice.evidence, choice.samples)
 
 
@@ -155,7 +155,7 @@ def _planned(
         evidence.append(Evidence(name, length, length - first, 0.0))
     if name != CRITICAL_PATH and length < first * (1 - 1e-9):
         proved = "; no schedule is shorter" if length <= found.bound.value * (1 + 1e-9) else ""
-        reason = f"{100 * (first - length) / first:.1f} % shorter than the critical path as planned{proved}"
+        reason = f"{100 * (first - length) / first:.2g} % shorter than the critical path as planned{proved}"
         return Decision(STOCHASTIC, name, found.priorities, reason, tuple(evidence), 1)
     if first <= found.bound.value * (1 + 1e-9):
         reason = "the critical path meets the lower bound: no schedule is shorter"
