@@ -2,6 +2,7 @@
 
 `python history_child.py write DIR RUNS COUNT`   RUNS × COUNT attempts, each acknowledged, then its position printed
 `python history_child.py full DIR BYTES`         writes until no file may grow beyond BYTES, prints what it was told
+`python history_child.py resume DIR RUN COUNT`   goes on with a run: COUNT more attempts, like `write`
 `python history_child.py hold DIR RUN`           takes the run's lock, says so, keeps it
 """
 
@@ -52,11 +53,20 @@ def hand_over(journal: Journal, task: int) -> int:
 async def write(directory: Path, runs: int, count: int) -> None:
     for _ in range(runs):
         with Store.open(directory) as store, begin(store) as journal:
-            say({"run": journal.run_id})
-            for task in range(count):
-                position = hand_over(journal, task)
-                await journal.acknowledged(position)
-                say({"acknowledged": position})
+            await work(journal, count)
+
+
+async def resume(directory: Path, run_id: str, count: int) -> None:
+    with Store.open(directory) as store, Journal.resume(store, run_id) as journal:
+        await work(journal, count)
+
+
+async def work(journal: Journal, count: int) -> None:
+    say({"run": journal.run_id})
+    for task in range(count):
+        position = hand_over(journal, task)
+        await journal.acknowledged(position)
+        say({"acknowledged": position})
 
 
 async def full(directory: Path, limit: int) -> None:
@@ -97,6 +107,8 @@ if __name__ == "__main__":
     mode, place, *rest = sys.argv[1:]
     if mode == "write":
         asyncio.run(write(Path(place), int(rest[0]), int(rest[1])))
+    elif mode == "resume":
+        asyncio.run(resume(Path(place), rest[0], int(rest[1])))
     elif mode == "full":
         asyncio.run(full(Path(place), int(rest[0])))
     else:

@@ -17,7 +17,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from llmflow.errors import StoreError
 from llmflow.history import location
 from llmflow.history.connection import LogKeeper, open_for_writing, store_error
+from llmflow.history.earlier import Earlier, Numbering, earlier_part
 from llmflow.history.locks import Gate
 from llmflow.history.records import AnswerRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
 from llmflow.history.schema import kinds_for_writing
@@ -64,7 +65,7 @@ _ANSWERS = _Table(
     "answers",
     "run, task, attempt, number, output, text, messages, finish_reason, model, answered_by, endpoint, input_tokens, "
     "output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, "
-    "request_id, key, created_at",
+    "request_id, key, created_at, accepted",
 )
 _SAMPLES = _Table(
     "samples",
@@ -75,6 +76,8 @@ _SERIES = ("pipeline", "task", "model", "kind", "endpoint", "template")
 _BEGIN = """INSERT INTO runs (id, pipeline, path, source, started_at, policy, workers, seed, inputs, options, pools,
     forecast, version, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')"""
 _FINISH = "UPDATE runs SET status = ?, finished_at = ?, makespan = ?, summary = ? WHERE run = ?"
+
+_REOPEN = "UPDATE runs SET status = 'running', finished_at = NULL, makespan = NULL, summary = NULL WHERE run = ?"
 
 
 class _Flush:
@@ -102,7 +105,9 @@ _HandOver = list[Event] | _Row | SampleRecord | _Finish | _Flush
 
 
 class Journal:
-    """The journal of one run, from its beginning to `close`. Holds the run's lock meanwhile.
+    """The journal of one run, from its beginning or where it is taken up again, to `close`.
+
+    Holds the run's lock meanwhile.
 
     All methods are for one thread, the event loop's; none of them blocks but `flush` and `close`.
     When the writer fails (disk full, I/O error), every waiter and every later call gets the same
@@ -111,19 +116,40 @@ class Journal:
 
     def __init__(self, store: Store, run: RunRecord) -> None:
         """Begin a new run: its record is the first thing committed. Raises StoreError and StoreLocked."""
-        self.run_id = run.id
-        self._lock = store.lock_run(run.id)
+        self._open(store, run.id, lambda: run)
+
+    @classmethod
+    def resume(cls, store: Store, run_id: str) -> Journal:
+        """Go on with a run whose process has ended, however it did. Raises StoreError and StoreLocked.
+
+        The first thing committed is that it is running again, and of every attempt that was under way
+        that its outcome is unknown; positions follow on behind that. Tasks and attempts are handed over
+        with integers of their own, from 0: they are stored behind those of the earlier part.
+        """
+        journal = cls.__new__(cls)
+        journal._open(store, run_id, lambda: earlier_part(store, run_id))
+        return journal
+
+    def _open(self, store: Store, run_id: str, opening: Callable[[], RunRecord | Earlier]) -> None:
+        """`opening` is asked when nobody else can be at the run any more."""
+        self.run_id = run_id
+        self._lock = store.lock_run(run_id)
         self._queue: SimpleQueue[_HandOver] = SimpleQueue()
         self._position = 0
         self._committed = 0
+        self._numbering: Numbering | None = None
         self._failure: StoreError | None = None
         self._closed = False
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
-            self._writer = _Writer(store, run)
+            begin = opening()
+            if isinstance(begin, Earlier):
+                self._committed, self._numbering = begin.position, begin.numbering
+                self._position = begin.position + len(begin.ends)
+            self._writer = _Writer(store, begin)
             # A daemon: a program that dies without `close` must not hang on a queue nobody fills.
-            self._thread = threading.Thread(target=self._work, name=f"llmflow journal {run.id}", daemon=True)
+            self._thread = threading.Thread(target=self._work, name=f"llmflow journal {run_id}", daemon=True)
             self._thread.start()
         except BaseException:
             self._lock.release()
@@ -135,18 +161,21 @@ class Journal:
         """Queue events behind everything handed over before; returns the position of the last."""
         if self._failure is not None:
             raise self._failure
-        self._queue.put(list(events))
+        numbering = self._numbering
+        self._queue.put(list(events) if numbering is None else [numbering.event(event) for event in events])
         self._position += len(events)
         return self._position
 
     def tasks(self, tasks: Sequence[TaskRecord]) -> None:
         """Queue what new task integers mean; before the events that use them."""
+        numbering = self._numbering
         for task in tasks:
-            self._put(_Row(_TASKS, _task_row(task)))
+            self._put(_Row(_TASKS, _task_row(task if numbering is None else numbering.record(task))))
 
     def answer(self, answer: AnswerRecord) -> None:
         """Queue an answer; before the `AttemptSucceeded` that tells of it. Raises TypeError where it is no JSON."""
-        self._put(_Row(_ANSWERS, _answer_row(answer)))
+        stored = answer if self._numbering is None else self._numbering.answer(answer)
+        self._put(_Row(_ANSWERS, _answer_row(stored)))
 
     def sample(self, sample: SampleRecord) -> None:
         """Queue a duration sample."""
@@ -285,15 +314,15 @@ class Journal:
 class _Writer:
     """The connection of a journal, and how each record becomes rows. Made by one thread, used by the writer's."""
 
-    def __init__(self, store: Store, run: RunRecord) -> None:
+    def __init__(self, store: Store, begin: RunRecord | Earlier) -> None:
         """Raises StoreError."""
         self.database = store.database
-        self._pipeline = run.pipeline
+        self._pipeline = begin.pipeline
         self._sequence = 0
         self._series: dict[tuple[str, ...], int] = {}
         self._gate = Gate(store.directory / location.GATE)
         self._log = LogKeeper(store.database)
-        self._begin: RunRecord | None = run
+        self._begin: RunRecord | Earlier | None = begin
         self._run = 0
         try:
             self._connection = open_for_writing(store.database, store.durability)
@@ -303,11 +332,11 @@ class _Writer:
             raise store_error(store.database, error) from error
 
     def commit(self, taken: Sequence[_HandOver]) -> int:
-        """Write all of `taken` in one transaction; returns the number of events in it.
+        """Write all of `taken` in one transaction; returns the number of events that it adds to the story.
 
         Raises sqlite3.Error or StoreError; nothing of `taken` is in the store then.
         """
-        events = [event for item in taken if isinstance(item, list) for event in item]
+        events: list[Event] = [event for item in taken if isinstance(item, list) for event in item]
         others = [item for item in taken if not isinstance(item, list | _Flush)]
         if not events and not others and self._begin is None:
             return 0
@@ -315,8 +344,12 @@ class _Writer:
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
             try:
-                if self._begin is not None:
+                if isinstance(self._begin, RunRecord):
                     self._run = _insert_run(connection, self._begin)
+                elif self._begin is not None:
+                    self._run, self._sequence = self._begin.run, self._begin.position
+                    connection.execute(_REOPEN, [self._run])
+                    events = [*self._begin.ends, *events]
                 self._write(connection, others)
                 _EVENTS.insert(connection, self._event_values(events))
                 connection.execute("COMMIT")
@@ -409,7 +442,7 @@ def _answer_row(answer: AnswerRecord) -> list[Any]:
     row += [json_text(answer.messages), answer.finish_reason, answer.model, answer.answered_by, answer.endpoint]
     row += [usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens]
     row += [usage.reasoning_tokens, usage.estimated, answer.duration, answer.first_token, answer.request_id]
-    return [*row, answer.key, answer.created_at]
+    return [*row, answer.key, answer.created_at, answer.accepted]
 
 
 def _sample_row(sample: SampleRecord) -> list[Any]:

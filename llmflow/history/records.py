@@ -87,7 +87,8 @@ class AnswerRecord:
     `output` is JSON: what the task's templates see. `text` is the raw answer where that differs
     (structured, invalid or cut off). `messages` is JSON: what was asked. `model` is the one asked
     for (`provider/model`), `answered_by` the name that the other side gave. `key` is the hash of
-    everything that can change the answer.
+    everything that can change the answer. `accepted` is False for one that was no good (invalid,
+    cut off): it was paid for, and nobody may use it.
     """
 
     task: int
@@ -106,6 +107,7 @@ class AnswerRecord:
     first_token: float | None = None
     request_id: str = ""
     key: str = ""
+    accepted: bool = True
 
 
 class StoredAnswer(NamedTuple):

@@ -59,7 +59,14 @@ _FIRST = (
     "CREATE INDEX samples_of_series ON samples (series, outcome, started_at)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_ACCEPTED = (
+    "ALTER TABLE answers ADD COLUMN accepted INTEGER NOT NULL DEFAULT 1",
+    # Until then only the story told which answers had been good enough to end their task.
+    """UPDATE answers SET accepted = 0 WHERE (run, task, attempt) NOT IN (
+        SELECT run, f1, f2 FROM events JOIN kinds USING (kind) WHERE name = 'AttemptSucceeded' AND f3 = 'done')""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _ACCEPTED)
 
 Rebuild = Callable[[Sequence[Any]], Event]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from llmflow.errors import StoreError
@@ -11,27 +12,31 @@ from llmflow.history import schema
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, StoredAnswer, StoredRun, TaskRecord
 from llmflow.history.store import Store, unpacked, unpacked_json
 from llmflow.protocol import Usage
-from llmflow.scheduling.events import Event
+from llmflow.scheduling.events import AttemptCancelled, AttemptFailed, AttemptStarted, AttemptSucceeded, Event
 
 _RUN = """SELECT id, runs.pipeline, started_at, path, sources.text, policy, workers, seed, inputs, options, pools,
     forecast, version, status, finished_at, makespan, summary FROM runs JOIN sources ON sha256 = source"""
 
 _ANSWER = """SELECT tasks.name, tasks.item, answers.task, attempt, output, created_at, number, text, messages,
     finish_reason, answers.model, answered_by, endpoint, input_tokens, output_tokens, cached_input_tokens,
-    cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, request_id, key
+    cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, request_id, key, accepted
     FROM runs JOIN answers USING (run) JOIN tasks USING (run, task)"""
+
+_EVENTS_OF = "FROM events WHERE run = (SELECT run FROM runs WHERE id = ?)"
 
 
 def runs(store: Store, *, pipeline: str | None = None, limit: int | None = None) -> list[StoredRun]:
     """The runs, youngest first; of one pipeline, or of all."""
     where, parameters = ("WHERE runs.pipeline = ?", [pipeline]) if pipeline is not None else ("", [])
     sql = f"{_RUN} {where} ORDER BY started_at DESC, run DESC LIMIT ?"
-    return [_run(store, row) for row in store.rows(sql, [*parameters, -1 if limit is None else limit])]
+    rows = list(store.rows(sql, [*parameters, -1 if limit is None else limit]))
+    return [_run(store, row) for row in rows]
 
 
 def run(store: Store, run_id: str) -> StoredRun | None:
     """One run by its id, None where there is no such run."""
-    return next((_run(store, row) for row in store.rows(f"{_RUN} WHERE id = ?", [run_id])), None)
+    rows = list(store.rows(f"{_RUN} WHERE id = ?", [run_id]))
+    return _run(store, rows[0]) if rows else None
 
 
 def story(store: Store, run_id: str) -> Iterator[Event]:
@@ -68,6 +73,51 @@ def answers(store: Store, run_id: str, *, name: str | None = None, item: str | N
         yield _answer(row)
 
 
+def good_answers(store: Store, run_id: str) -> Iterator[StoredAnswer]:
+    """The latest accepted answer of each task and item of a run, in the order in which they came."""
+    latest = """SELECT MAX(answer) FROM runs JOIN answers USING (run) JOIN tasks USING (run, task)
+        WHERE id = ? AND accepted GROUP BY tasks.name, tasks.item"""
+    for row in store.rows(f"{_ANSWER} WHERE answer IN ({latest}) ORDER BY answer", [run_id]):
+        yield _answer(row)
+
+
+def answer_by_key(store: Store, key: str, *, newer_than: float | None = None) -> StoredAnswer | None:
+    """The youngest accepted, whole answer of any run that has this key; None where there is none.
+
+    `newer_than`: only what was answered after this time of day. An empty key is nobody's.
+    """
+    where = "key = ? AND key <> '' AND accepted AND finish_reason <> 'length' AND created_at > ?"
+    sql = f"{_ANSWER} WHERE {where} ORDER BY created_at DESC, answer DESC LIMIT 1"
+    rows = store.rows(sql, [key, -inf if newer_than is None else newer_than])
+    return next(map(_answer, rows), None)
+
+
+def last_position(store: Store, run_id: str) -> int:
+    """How many events a run's story has so far, 0 for an unknown run."""
+    return next(int(found) for (found,) in store.rows(f"SELECT COALESCE(MAX(seq), 0) {_EVENTS_OF}", [run_id]))
+
+
+def last_at(store: Store, run_id: str) -> float:
+    """The run's seconds at its last event, 0.0 where nothing has happened."""
+    rows = store.rows(f"SELECT at {_EVENTS_OF} ORDER BY seq DESC LIMIT 1", [run_id])
+    return next((float(at) for (at,) in rows), 0.0)
+
+
+def in_flight(store: Store, run_id: str) -> list[AttemptStarted]:
+    """The attempts that were started and of which no end is told, in the order of their starts.
+
+    Of a run whose process has died these are the calls that may have been made for nothing; steps
+    that hold no worker (`pool` -1) are among them.
+    """
+    started: dict[int, AttemptStarted] = {}
+    for event in story(store, run_id):
+        if isinstance(event, AttemptStarted):
+            started[event.attempt] = event
+        elif isinstance(event, AttemptSucceeded | AttemptFailed | AttemptCancelled):
+            started.pop(event.attempt, None)
+    return list(started.values())
+
+
 def _run(store: Store, row: tuple[Any, ...]) -> StoredRun:
     (run_id, pipeline, started_at, path, source, policy, workers, seed, inputs, options, pools, forecast, version) = (
         row[:13]
@@ -88,14 +138,22 @@ def _run(store: Store, row: tuple[Any, ...]) -> StoredRun:
         forecast=None if forecast is None else unpacked_json(forecast),
         version=version,
     )
-    if finished_at is not None:
-        return StoredRun(record, status, RunOutcome(status, finished_at, makespan, unpacked_json(summary)))
-    return StoredRun(record, status if store.holder(run_id) else "interrupted")
+    if finished_at is None:
+        if store.holder(run_id):
+            return StoredRun(record, status)
+        # Nobody is at it: it was interrupted, unless its end has come since we read the row.
+        ended = list(store.rows("SELECT status, finished_at, makespan, summary FROM runs WHERE id = ?", [run_id]))
+        status, finished_at, makespan, summary = ended[0] if ended else (status, None, None, None)
+    if finished_at is None:
+        return StoredRun(record, "interrupted")
+    return StoredRun(record, status, RunOutcome(status, finished_at, makespan, unpacked_json(summary)))
 
 
 def _answer(row: tuple[Any, ...]) -> StoredAnswer:
     name, item, task, attempt, output, created_at, number, text, messages, finish_reason, model, answered_by = row[:12]
-    endpoint, entered, left, cached, written, reasoning, estimated, duration, first_token, request_id, key = row[12:]
+    endpoint, entered, left, cached, written, reasoning, estimated, duration, first_token, request_id, key, good = row[
+        12:
+    ]
     answer = AnswerRecord(
         task=task,
         attempt=attempt,
@@ -113,5 +171,6 @@ def _answer(row: tuple[Any, ...]) -> StoredAnswer:
         first_token=first_token,
         request_id=request_id,
         key=key,
+        accepted=bool(good),
     )
     return StoredAnswer(name, item, answer)
