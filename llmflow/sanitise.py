@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from unicodedata import combining, east_asian_width
 
-from llmflow.protocol import clean_text
+from llmflow.protocol import clean_text as clean_text  # also for those who may not know what is said to a model
 
 _SEQUENCE = re.compile(
     r"""

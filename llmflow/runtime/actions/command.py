@@ -24,8 +24,7 @@ from typing import Any, cast
 
 from llmflow.environment import masked_secrets
 from llmflow.errors import CallFailed, FailureKind
-from llmflow.protocol import clean_text
-from llmflow.sanitise import printable
+from llmflow.sanitise import clean_text, printable
 
 MAX_OUTPUT = 8 * 1024 * 1024
 """Bytes of standard output; a program that writes more is ended."""

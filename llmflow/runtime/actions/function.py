@@ -29,8 +29,7 @@ from typing import Any
 
 from llmflow.environment import masked_secrets
 from llmflow.errors import CallFailed, FailureKind
-from llmflow.protocol import clean_text
-from llmflow.sanitise import printable
+from llmflow.sanitise import clean_text, printable
 
 SHOWN = 2_000
 """Characters of an exception's text that a failure shows."""

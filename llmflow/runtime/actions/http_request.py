@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmflow.errors import CallFailed, FailureKind
-from llmflow.protocol import clean_text
-from llmflow.sanitise import one_line
+from llmflow.sanitise import clean_text, one_line
 
 if TYPE_CHECKING:
     import aiohttp
