@@ -227,6 +227,35 @@ def test_with_two_calls_for_one_task_the_time_until_the_first_answer_counts() ->
         ev.RunFinished(8.0, "succeeded"),
     ]
     assert steps(booked(story, graph), graph) == [("a", {"model": 6.0}), ("b", {"model": 2.0})]
+    assert task_times(chronicle_of(story), graph.dependencies) == [{"model": 6.0}, {"dependency": 6.0, "model": 2.0}]
+    first_fails = [*story[:3], ev.AttemptFailed(5.0, 0, 1, FailureKind.SERVER), *story[3:5], *story[6:7], *story[8:]]
+    assert steps(booked(first_fails, graph), graph) == [("a", {"model": 6.0}), ("b", {"model": 2.0})]
+
+
+def test_what_a_foreach_takes_to_find_its_items_is_its_own_time() -> None:
+    graph = Graph.of({"first": [], "each": ["first"]})
+    graph.add("each[0]", ())
+    story: list[ev.Event] = [
+        ev.RunStarted(0.0),
+        ev.AttemptStarted(0.0, 0, 1, 1, 0, 0, 0),
+        ev.AttemptSucceeded(2.0, 0, 1),
+        ev.TaskSucceeded(2.0, 0),
+        ev.AttemptStarted(2.0, 1, 2, 1, CONTROL, 0, 0),
+        ev.AttemptSucceeded(2.5, 1, 2, "expand"),
+        ev.TasksAdded(2.5, 1, 2, 1),
+        ev.AttemptStarted(2.5, 2, 3, 1, 0, 0, 0),
+        ev.AttemptSucceeded(4.5, 2, 3),
+        ev.TaskSucceeded(4.5, 2),
+        ev.ItemsClosed(5.0, 1),
+        ev.TaskSucceeded(5.0, 1),
+        ev.RunFinished(5.0, "succeeded"),
+    ]
+    assert steps(booked(story, graph), graph) == [
+        ("first", {"model": 2.0}),
+        ("each", {"llmflow": 0.5}),
+        ("each[0]", {"model": 2.0}),
+        ("each", {"dependency": 0.5}),
+    ]
 
 
 # ---- on stories of every kind ---------------------------------------------------------------------

@@ -31,13 +31,14 @@ class RunLine(NamedTuple):
     output_tokens: int
 
 
-_LINES = """SELECT id, pipeline, path, started_at, status, makespan, summary, policy, workers,
+_LINES = """SELECT id, pipeline, path, started_at, status, summary, policy, workers,
     (SELECT COUNT(*) FROM tasks WHERE tasks.run = runs.run),
     (SELECT COUNT(*) FROM events JOIN kinds USING (kind) WHERE events.run = runs.run AND kinds.name = 'TaskFailed'),
-    (SELECT MAX(at) FROM events WHERE events.run = runs.run),
-    (SELECT COALESCE(SUM(input_tokens), 0) FROM answers WHERE answers.run = runs.run),
-    (SELECT COALESCE(SUM(output_tokens), 0) FROM answers WHERE answers.run = runs.run)
+    CASE WHEN makespan IS NULL THEN (SELECT MAX(at) FROM events WHERE events.run = runs.run) ELSE makespan END
     FROM runs"""
+
+_TOKENS = """SELECT COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0)
+    FROM runs JOIN answers USING (run) WHERE id = ?"""
 
 
 def run_lines(
@@ -54,7 +55,7 @@ def run_lines(
     sql = f"{_LINES} {'WHERE ' + ' AND '.join(where) if where else ''} ORDER BY started_at DESC, run DESC"
     given = 0
     for row in store.rows(sql, parameters):
-        run_id, key, path, started_at, status, makespan, summary, policy, workers, tasks, failed, last = row[:12]
+        run_id, key, path, started_at, status, summary, policy, workers, tasks, failed, makespan = row
         if status == "running" and store.holder(run_id) is None:
             status = "interrupted"
         if statuses is not None and status not in statuses:
@@ -62,10 +63,15 @@ def run_lines(
         if given == limit:
             return
         given += 1
-        ratio = None if summary is None else unpacked_json(summary).get("ratio")
-        seconds = last if makespan is None else makespan
+        told = {} if summary is None else unpacked_json(summary)
+        usage = told.get("usage")
+        if usage is None:  # adding up the answers takes reading them, which are long
+            entered, left = next(store.rows(_TOKENS, [run_id]))
+        else:
+            entered, left = usage["input_tokens"], usage["output_tokens"]
+        ratio = told.get("ratio")
         yield RunLine(
-            run_id, key, path, started_at, status, seconds, ratio, policy, workers, tasks, failed, row[12], row[13]
+            run_id, key, path, started_at, status, makespan, ratio, policy, workers, tasks, failed, entered, left
         )
 
 
