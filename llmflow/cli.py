@@ -46,6 +46,12 @@ Models = Annotated[
         "--model", metavar="MODEL", help="provider/name for every task, or ALIAS=provider/name for one alias."
     ),
 ]
+PlanBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--plan-budget", metavar="TIME", help="How long choosing an order may take: 2s, 100ms, 0 = not at all."
+    ),
+]
 StoreDir = Annotated[
     str | None, typer.Option("--store", metavar="DIR", help="Where the history lives (default: $LLMFLOW_STORE).")
 ]
@@ -81,13 +87,12 @@ def _root(
 def run(
     file: Annotated[
         str | None,
-        typer.Argument(
-            metavar="FILE", help="The pipeline, a YAML file (`-`: standard input); a run to resume."
-        ),
+        typer.Argument(metavar="FILE", help="The pipeline, a YAML file (`-`: standard input); a run to resume."),
     ] = None,
     inputs: Inputs = [],  # noqa: B006 - typer reads the default and never changes it
     workers: Workers = None,
     policy: Policy = None,
+    plan_budget: PlanBudget = None,
     models: Models = [],  # noqa: B006 - as above
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after the first failure.")] = False,
     resume: Annotated[
@@ -137,6 +142,7 @@ def run(
             as_json=as_json,
             plain=plain,
             events=events,
+            plan_budget=plan_budget,
         ).run()
     )
 
@@ -147,14 +153,27 @@ def plan(
     inputs: Inputs = [],  # noqa: B006 - typer reads the default and never changes it
     workers: Workers = None,
     policy: Policy = None,
+    plan_budget: PlanBudget = None,
     models: Models = [],  # noqa: B006 - as above
+    what_ifs: Annotated[
+        list[str],
+        typer.Option(
+            "--what-if", metavar="CHANGE", help="Also with workers=N, pool:NAME=N or model:ALIAS=MODEL. Repeatable."
+        ),
+    ] = [],  # noqa: B006 - as above
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", min=0, metavar="N", help="Sampled runs behind P50 and P90 (default 200; 0 with --policy)."
+        ),
+    ] = None,
     store: StoreDir = None,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Show what a run would do and how long it would take. Calls nothing, needs no key.
 
-    llmflow plan examples/worked_example.yaml -j 4
+    llmflow plan examples/worked_example.yaml -j 4 --what-if workers=8
     """
     from llmflow.commands.plan import plan as command
 
@@ -165,6 +184,9 @@ def plan(
             workers=workers,
             policy=policy,
             models=models,
+            what_ifs=what_ifs,
+            samples=samples,
+            plan_budget=plan_budget,
             store=store,
             output=output,
             as_json=as_json,

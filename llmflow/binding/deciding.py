@@ -56,19 +56,6 @@ def decide(
     )
 
 
-def decision_json(decision: Decision) -> dict[str, Any]:
-    """A decision and its evidence as data, without the priorities themselves."""
-    return {
-        "policy": decision.policy,
-        "order": decision.order,
-        "reason": decision.reason,
-        "samples": decision.samples,
-        "evidence": [
-            {"order": e.policy, "mean": e.mean, "difference": e.difference, "error": e.error} for e in decision.evidence
-        ],
-    }
-
-
 def predict(
     compiled: Compiled, estimates: Sequence[Estimate], decision: Decision, store: Store | None, *, seed: int = 0
 ) -> dict[str, Any] | None:

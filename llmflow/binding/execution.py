@@ -19,7 +19,7 @@ from llmflow import __version__
 from llmflow.binding.answered import Answered
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
-from llmflow.binding.deciding import decide, decision_json, predict
+from llmflow.binding.deciding import decide, predict
 from llmflow.binding.expansion import Expansion
 from llmflow.binding.nodes import Nodes
 from llmflow.binding.recall import Known, Recall
@@ -31,6 +31,7 @@ from llmflow.history.identity import new_run_id
 from llmflow.history.store import Store
 from llmflow.protocol import Provider, Starts, Usage
 from llmflow.providers.registry import create
+from llmflow.reports.plan_json import decision_json
 from llmflow.reports.spans import Spans
 from llmflow.reports.summary import RunSummary, summarise
 from llmflow.reports.summary_text import run_json

@@ -10,6 +10,7 @@ from pathlib import Path
 from llmflow.binding.compile import Compiled, compile_pipeline
 from llmflow.binding.models import ModelChoice, config_file, default_model
 from llmflow.errors import UsageError
+from llmflow.language.durations import parse_duration
 from llmflow.language.loader import load
 from llmflow.language.pipeline import UNLIMITED, Pipeline
 from llmflow.scheduling.policies import DEFAULT_POLICY, POLICIES
@@ -33,6 +34,18 @@ def parse_workers(text: str | None) -> int | None:
     if workers < 1:
         raise UsageError(f"--workers takes a number from 1 or `unlimited`, not {text!r}")
     return workers
+
+
+def parse_budget(text: str | None) -> float | None:
+    """`--plan-budget` → seconds; `0` needs no unit; None if it was not given."""
+    if text is None:
+        return None
+    if text.strip() == "0":
+        return 0.0
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--plan-budget: {error}") from error
 
 
 def choose_policy(pipeline: Pipeline, named: str | None) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
-from llmflow.binding.estimates import estimates
-from llmflow.binding.forecast import forecast
-from llmflow.binding.loading import bind, choose_policy, load_file, model_choice
+from llmflow.binding.loading import choose_policy, load_file, model_choice, parse_budget
+from llmflow.binding.planning import Case, Question, one_more, plan_of, what_if
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver
 from llmflow.history.location import store_dir
 from llmflow.history.store import Store
 from llmflow.language.inputs import check_inputs, parse_given
-from llmflow.reports.plan import make_plan
 from llmflow.reports.plan_json import plan_json
 from llmflow.reports.plan_text import render_plan
+
+SAMPLES = 200
+"""Sampled runs behind P50 and P90 where no policy is named; a plan for one policy alone is to be quick."""
 
 
 def plan(
@@ -25,32 +27,35 @@ def plan(
     workers: str | None = None,
     policy: str | None = None,
     models: Sequence[str] = (),
+    what_ifs: Sequence[str] = (),
+    samples: int | None = None,
+    plan_budget: str | None = None,
     store: str | None = None,
     output: str | None = None,
     as_json: bool = False,
 ) -> int:
     """Print the plan; inputs are checked where they are given."""
-    choice = model_choice(models)
-    pipeline = load_file(file, choice)
+    pipeline = load_file(file, model_choice(models))
     if inputs:
         check_inputs(pipeline, parse_given(inputs))
-    compiled = bind(pipeline, choice, workers)
+    case = Case(pipeline, workers, tuple(models))
+    compiled = case.bound()
+    question = Question(
+        policy=choose_policy(pipeline, policy),
+        compare=None if policy is None else [],
+        samples=samples if samples is not None else SAMPLES if policy is None else 0,
+        budget_s=parse_budget(plan_budget),
+    )
     history = Store.open_if_there(store_dir(store, os.environ))
     try:
-        planned = forecast(compiled, estimates(compiled, history), history)
+        made = plan_of(compiled, history, question)
+        made = replace(
+            made,
+            one_more=one_more(case, compiled, history, question) if policy is None else (),
+            what_ifs=what_if(case, what_ifs, history, question),
+        )
     finally:
         if history is not None:
             history.close()
-    made = make_plan(
-        planned.graph,
-        planned.specs,
-        compiled.pools,
-        planned.estimates,
-        policy=choose_policy(pipeline, policy),
-        name=pipeline.name,
-        compare=None if policy is None else [policy],
-        workers=compiled.workers,
-        notes=planned.notes,
-    )
     deliver(to_json(plan_json(made)) if as_json else render_plan(made), output)
     return 0

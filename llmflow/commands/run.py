@@ -15,7 +15,7 @@ from typing import Any
 
 from llmflow.binding.estimates import estimates
 from llmflow.binding.execution import RunOptions, RunResult, execute
-from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, source_text
+from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, parse_budget, source_text
 from llmflow.binding.recall import Recall
 from llmflow.binding.resuming import earlier_of, file_of, find_run, last_outputs
 from llmflow.binding.selection import Selection, select
@@ -69,6 +69,7 @@ class RunCommand:
     as_json: bool = False
     plain: bool = False
     events: str | None = None
+    plan_budget: str | None = None
 
     def run(self) -> int:
         """Run it; gives the exit code."""
@@ -117,6 +118,7 @@ class RunCommand:
             environment=os.environ,
             store=history,
             fail_fast=words.fail_fast or pipeline.scheduling.fail_fast,
+            plan_budget=parse_budget(self.plan_budget),
             source=source_text(pipeline.path),
             views=self._views(stack, asks=any(stage.task.approve is not None for stage in compiled.stages)),
             handle_signals=True,

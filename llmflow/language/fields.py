@@ -128,7 +128,7 @@ SCHEDULING = Record(
                 {"critical_path": "did you mean `critical-path`?", "cpm": "did you mean `critical-path`?"},
             ),
             "Which of the ready tasks goes first.",
-            "`critical-path`",
+            "`stochastic`",
         ),
         Field("fail_fast", Boolean(), "After a failure that is not accepted start nothing new.", "`false`"),
     ),

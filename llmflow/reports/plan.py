@@ -5,31 +5,22 @@ Pure arithmetic over a graph and expected durations; nothing is asked, imported 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, nan
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from llmflow.reports.summary import lower_bound_of
+from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph, Timing, timing
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.setting import Decision, Setting
 from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.tasks import TaskSpec
 
-
-class Estimated(Protocol):
-    """What a plan must know of a duration: seconds, where the belief comes from, on how many samples."""
-
-    @property
-    def mean(self) -> float: ...
-    @property
-    def sd(self) -> float: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def samples(self) -> int: ...
-
+if TYPE_CHECKING:
+    from llmflow.scheduling.outlook import Outlook
 
 UNKNOWN_SOURCE = "default"
 """The source of an estimate that nobody made: 1 unit."""
@@ -56,6 +47,17 @@ class PlannedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Variation:
+    """The same plan with one thing changed; P50 and P90 are None where nothing was sampled. Seconds."""
+
+    change: str
+    makespan: float
+    lower_bound: float
+    p50: float | None = None
+    p90: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A plan under one policy. Seconds; `ratio` is makespan ÷ lower bound, NaN where the bound is 0."""
 
@@ -76,8 +78,24 @@ class Plan:
     bound_kind: str
     ratio: float
     critical_path: tuple[str, ...]
+    decision: Decision
+    outlook: Outlook | None
+    """Under each policy that was compared; None where nobody knows any duration, or nothing was sampled.
+
+    Where all durations are certain it rests on one sample, the plan itself.
+    """
     notes: tuple[str, ...] = ()
     """One sentence per assumption behind the graph."""
+    one_more: tuple[Variation, ...] = ()
+    """With a worker more."""
+    what_ifs: tuple[Variation, ...] = ()
+
+    def change(self, variation: Variation) -> float | None:
+        """By which share the variation is longer (or shorter: negative): of P50 where sampled, else of the makespan."""
+        before, after = self.makespan, variation.makespan
+        if self.outlook is not None and variation.p50 is not None:
+            before, after = self.outlook.makespans[self.policy].p50, variation.p50
+        return after / before - 1 if before else None
 
     @property
     def knows_nothing(self) -> bool:
@@ -89,7 +107,7 @@ def make_plan(
     graph: Graph,
     specs: Sequence[TaskSpec],
     pools: Sequence[PoolSpec],
-    estimates: Sequence[Estimated],
+    estimates: Sequence[Estimate],
     *,
     policy: str,
     name: str = "",
@@ -97,18 +115,24 @@ def make_plan(
     workers: int = 0,
     seed: int = 0,
     notes: Sequence[str] = (),
+    decide: Callable[[str], Decision] | None = None,
+    samples: int = 0,
 ) -> Plan:
     """Simulate `graph` under `policy`; `compare` names further policies (None: all, on graphs of a sane size).
 
-    Sequences are indexed by task and pool; `workers` caps the whole run, 0 = no cap. Raises KeyError
-    for a policy that does not exist.
+    Sequences are indexed by task and pool; `workers` caps the whole run, 0 = no cap. `decide` says how
+    a policy ranks the tasks, by default from `graph` itself; `samples` sampled runs give the outlook,
+    0 = none. Raises KeyError for a policy that does not exist.
     """
+    if decide is None:
+        decide = _decider(graph, specs, pools, estimates, workers, seed)
     pool_of = [spec.pools[0] for spec in specs]
     durations = [e.mean if pool != CONTROL else 0.0 for e, pool in zip(estimates, pool_of, strict=True)]
     times = timing(graph, durations)
     if compare is None:
         compare = list(POLICIES) if len(graph) <= COMPARED else []
-    priorities = {p: POLICIES[p].priorities(graph, durations, seed) for p in dict.fromkeys([policy, *compare])}
+    decisions = {p: decide(p) for p in dict.fromkeys([policy, *compare])}
+    priorities = {p: decision.priorities for p, decision in decisions.items()}
     chosen = simulate(graph, specs, pools, durations, priorities[policy], workers=workers)
     policies = {
         p: chosen.makespan
@@ -135,15 +159,68 @@ def make_plan(
         bound_kind=bound.kind,
         ratio=chosen.makespan / bound.value if bound.value else nan,
         critical_path=tuple(graph.names[task] for task in times.path),
+        decision=decisions[policy],
+        outlook=_outlook(graph, specs, pools, estimates, priorities, policies, chosen.starts, workers, samples, seed),
         notes=tuple(notes),
     )
+
+
+def _decider(
+    graph: Graph,
+    specs: Sequence[TaskSpec],
+    pools: Sequence[PoolSpec],
+    estimates: Sequence[Estimate],
+    workers: int,
+    seed: int,
+) -> Callable[[str], Decision]:
+    setting = Setting(
+        graph,
+        [Estimate(0.0) if spec.pools[0] == CONTROL else e for e, spec in zip(estimates, specs, strict=True)],
+        workers=[pool.size for pool in pools],
+        pool_of=[spec.pools[0] for spec in specs],
+        cap=workers,
+        urgencies=[spec.priority for spec in specs],
+        seed=seed,
+    )
+    return lambda policy: POLICIES[policy].decide(setting)
+
+
+def _outlook(
+    graph: Graph,
+    specs: Sequence[TaskSpec],
+    pools: Sequence[PoolSpec],
+    estimates: Sequence[Estimate],
+    priorities: Mapping[str, Sequence[float]],
+    makespans: Mapping[str, float],
+    starts: Sequence[float],
+    workers: int,
+    samples: int,
+    seed: int,
+) -> Outlook | None:
+    from llmflow.scheduling.lean_schedule import LeanSchedules
+    from llmflow.scheduling.outlook import affordable, certain, look_out
+    from llmflow.scheduling.spread import with_spread
+
+    holding = [spec.pools[0] != CONTROL for spec in specs]
+    if all(e.source == UNKNOWN_SOURCE for e, holds in zip(estimates, holding, strict=True) if holds):
+        return None
+    beliefs = with_spread(e if holds else Estimate(0.0) for e, holds in zip(estimates, holding, strict=True))
+    if not any(e.sd for e in beliefs):
+        return certain(graph, [e.mean for e in beliefs], makespans, starts)
+    wanted = affordable(len(graph), len(priorities), samples)
+    if not wanted:
+        chosen = next(iter(priorities))
+        priorities = {chosen: priorities[chosen]}
+        wanted = affordable(len(graph), 1, samples)
+    schedules = LeanSchedules(graph, specs, pools, workers=workers)
+    return look_out(graph, beliefs, schedules, priorities, samples=wanted, seed=seed)
 
 
 def _planned(
     graph: Graph,
     task: int,
     times: Timing,
-    estimate: Estimated,
+    estimate: Estimate,
     pools: Sequence[PoolSpec],
     pool: int,
     worker: int,

@@ -111,6 +111,20 @@ def look_out(
     )
 
 
+def certain(
+    graph: Graph, durations: Sequence[float], makespans: Mapping[str, float], starts: Sequence[float]
+) -> Outlook:
+    """Where every duration is certain, one plan says it all: `makespans` by policy, `starts` of the first."""
+    critical = set(longest_chains(graph, durations, graph.order()))
+    return Outlook(
+        1,
+        {policy: Quantiles(length, length, length, length) for policy, length in makespans.items()},
+        [float(task in critical) for task in range(len(graph))],
+        list(starts),
+        list(durations),
+    )
+
+
 def longest_chains(graph: Graph, durations: Sequence[float], order: Sequence[int]) -> list[int]:
     """The tasks that lie on any longest chain. O(tasks + edges)."""
     dependents = graph.dependents
