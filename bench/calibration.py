@@ -1,0 +1,141 @@
+"""How often reality falls within the P10–P90 that was foretold, if durations are not what the estimator assumes.
+
+    python -m bench.calibration [--pipelines P] [--runs K] [--quick]
+
+Simulated pipelines: random graphs of 10 to 60 tasks on 2 to 8 workers, mean durations from 0.5 to 30
+seconds. The truth of each pipeline is one of FAMILIES, none of them log-normal. Every run is foretold
+from the runs before it (makespan by simulating sampled durations), then carried out, then learned.
+*corrected* applies what the pipeline's own past forecasts teach; *pooled* those of all pipelines.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable
+from math import exp, gamma, log
+from random import Random
+from statistics import fmean
+from time import process_time
+
+from bench.measuring import print_table, say_machine
+from llmflow.history.records import SampleRecord
+from llmflow.scheduling.calibration import Calibration, Correction, Interval, calibration
+from llmflow.scheduling.graph import Graph, upward_ranks
+from llmflow.scheduling.learning import Learner, Subject
+from llmflow.scheduling.list_schedule import list_schedule
+from llmflow.scheduling.statistics import quantile
+
+DRAWS = 200
+SHOWN = (1, 2, 3, 5, 10, 15, 20)
+
+Family = Callable[[Random], float]
+"""One duration of mean 1."""
+
+
+def _two_modes(dice: Random) -> float:
+    """Three in ten are answered from somewhere near, in a fifth of the time."""
+    centre = 0.2 if dice.random() < 0.3 else 1.0
+    return centre * dice.uniform(0.85, 1.15) / 0.76
+
+
+def _weibull(dice: Random) -> float:
+    return dice.weibullvariate(1 / gamma(1 + 1 / 1.5), 1.5)
+
+
+def _pareto(dice: Random) -> float:
+    """A floor and a heavy tail: α = 2.5."""
+    return dice.paretovariate(2.5) * 0.6
+
+
+def _stragglers(dice: Random) -> float:
+    return dice.gammavariate(16, 1 / 16) / 1.25 * (6 if dice.random() < 0.05 else 1)
+
+
+FAMILIES: dict[str, Family] = {
+    "gamma, CV 0.5": lambda dice: dice.gammavariate(4, 0.25),
+    "exponential": lambda dice: dice.expovariate(1.0),
+    "Weibull 1.5": _weibull,
+    "uniform 0.2–1.8": lambda dice: dice.uniform(0.2, 1.8),
+    "two modes": _two_modes,
+    "Pareto 2.5": _pareto,
+    "stragglers ×6": _stragglers,
+}
+
+
+def random_graph(dice: Random) -> Graph:
+    """Tasks in a row, each behind up to three of the ten before it."""
+    graph = Graph()
+    for task in range(dice.randint(10, 60)):
+        near = range(max(0, task - 10), task)
+        graph.add(f"task-{task}", dice.sample(near, min(len(near), dice.choice((0, 1, 1, 2, 3)))))
+    return graph
+
+
+def forecasts_of(number: int, family: Family, runs: int) -> list[tuple[Interval, float]]:
+    """Run 2 to `runs` + 1 of one pipeline: foretold, and what came."""
+    dice = Random(number)
+    graph, workers = random_graph(dice), dice.choice((2, 3, 4, 8))
+    means = [exp(dice.uniform(log(0.5), log(30))) for _ in range(len(graph))]
+    learner, told = Learner(), []
+    for run in range(runs + 1):
+        actual = [mean * family(dice) for mean in means]
+        estimates = [learner.estimate(Subject(name)) for name in graph.names]
+        ranks = upward_ranks(graph, [e.mean for e in estimates])
+        if run:
+            columns = [e.draws(dice, DRAWS) for e in estimates]
+            simulated = sorted(
+                list_schedule(graph, durations, ranks, workers).makespan for durations in zip(*columns, strict=True)
+            )
+            interval = Interval(*(quantile(simulated, p) for p in (0.1, 0.5, 0.9)))
+            told.append((interval, list_schedule(graph, actual, ranks, workers).makespan))
+        for name, duration in zip(graph.names, actual, strict=True):
+            learner.update(SampleRecord(name, duration, float(run)))
+    return told
+
+
+def _cells(found: Calibration) -> list[str]:
+    return [f"{found.coverage:.1%}", f"{found.score:.3f}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pipelines", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="ten pipelines, five runs: to see that it works")
+    options = parser.parse_args()
+    pipelines, runs = (10, 5) if options.quick else (options.pipelines, options.runs)
+    say_machine()
+    began = process_time()
+    names = list(FAMILIES)
+    told = [forecasts_of(i, FAMILIES[names[i % len(names)]], runs) for i in range(pipelines)]
+    rows = []
+    for k in [k for k in SHOWN if k <= runs]:
+        raw = [t[k - 1] for t in told]
+        own = [(Correction.of(t[: k - 1]).applied(t[k - 1][0]), t[k - 1][1]) for t in told]
+        past = Correction.of([t[k - 2] for t in told]) if k > 1 else Correction()
+        pooled = [(past.applied(interval), truth) for interval, truth in raw]
+        rows.append([f"{k}", *(cell for each in (raw, own, pooled) for cell in _cells(calibration(each)))])
+    head = ["runs learned from", "as foretold", "score", "corrected", "score", "pooled", "score"]
+    print_table(f"Truths within P10–P90, {pipelines} pipelines, one forecast of each", head, rows)
+    by_family: dict[str, list[int]] = defaultdict(list)
+    for i in range(pipelines):
+        by_family[names[i % len(names)]].append(i)
+    rows = []
+    for family, members in by_family.items():
+        raw = [pair for i in members for pair in told[i][2:]]
+        own = [
+            (Correction.of(told[i][:k]).applied(told[i][k][0]), told[i][k][1])
+            for i in members
+            for k in range(2, len(told[i]))
+        ]
+        rows.append([family, str(len(raw)), *_cells(calibration(raw)), *_cells(calibration(own))])
+    head = ["truth", "forecasts", "as foretold", "score", "corrected", "score"]
+    print_table("By family, from the third run on", head, rows)
+    every = calibration([pair for t in told for pair in t[2:]])
+    print(f"\nall: below P10 {every.below:.1%}, above P90 {every.above:.1%}, log(truth / P50) {every.bias:+.3f}")
+    print(f"{fmean(len(t) for t in told):.0f} forecasts per pipeline; {process_time() - began:.0f} s CPU")
+
+
+if __name__ == "__main__":
+    main()

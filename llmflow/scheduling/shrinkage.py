@@ -1,0 +1,160 @@
+"""What few logarithms of durations say about their level and spread, helped by what their relatives say.
+
+Empirical Bayes on two levels (Morris 1983). The numbers of one key are normal around the key's
+level; the levels of keys that belong together are normal around their population's:
+
+    y ~ N(level, variance),    level ~ N(centre, between)
+
+A key's level is drawn to the centre by variance/n : between, so the first sample moves it most of
+the way where keys differ much, and little where they hardly differ. Its variance is drawn to the
+pooled one as if that rested on SPREAD_WEIGHT samples. Levels are found by a Huber M-estimate, so a
+straggler does not move them; that there are stragglers is kept in the *shape*: standardised
+residuals, the normal's while there are few, then the population's, then the key's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+UNKNOWN_VARIANCE = 0.2231
+"""Of a logarithm: a coefficient of variation of 0.5, what calls to models mostly show."""
+
+UNKNOWN_WEIGHT = 2.0
+"""As many degrees of freedom as the belief in UNKNOWN_VARIANCE is worth."""
+
+SPREAD_WEIGHT = 6.0
+"""As many samples as the pooled variance is worth to a single key."""
+
+POOLED_AT_MOST = 60
+"""No key counts for more degrees of freedom in the pooled variance: the busy ones do not speak for all."""
+
+UNKNOWN_BETWEEN = 4.0
+"""How far a level may be from 1 unit if there is nothing to compare it with: a factor of 7 is one sd."""
+
+HUBER = 2.0
+"""Standard deviations beyond which a sample is pulled in."""
+
+SHAPE = 40
+"""Points of a shape; also the number of samples that the less special shape is worth to the more special."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """A level of logarithms: normal, with this mean and variance."""
+
+    mean: float
+    variance: float
+
+    def and_seen(self, mean: float, variance: float) -> Belief:
+        """What is believed after an independent look that said `mean`, with the look's own variance."""
+        if self.variance + variance <= 0:
+            return self
+        weight = self.variance / (self.variance + variance)
+        return Belief(self.mean + weight * (mean - self.mean), weight * variance)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The numbers of one key in brief: how many, their robust level, their squared deviations (pulled in)."""
+
+    count: int
+    level: float
+    squares: float
+
+    def variance(self, pooled: float) -> float:
+        """Of one number, drawn to the pooled one while there are few."""
+        return (SPREAD_WEIGHT * pooled + self.squares) / (SPREAD_WEIGHT + max(0, self.count - 1))
+
+
+def seen(values: Sequence[float], pooled: float) -> Seen:
+    """Huber's level of `values` (at least one), starting from their median. O(n log n)."""
+    n = len(values)
+    if n < 3:
+        level = sum(values) / n
+        return Seen(n, level, sum((v - level) ** 2 for v in values))
+    ordered = sorted(values)
+    level = (ordered[n // 2] + ordered[(n - 1) // 2]) / 2
+    variance = pooled
+    for _ in range(3):
+        reach = HUBER * sqrt(variance)
+        low, high = level - reach, level + reach
+        pulled = [low if v < low else high if v > high else v for v in ordered]
+        level = sum(pulled) / n
+        squares = sum((v - level) ** 2 for v in pulled)
+        variance = (SPREAD_WEIGHT * pooled + squares) / (SPREAD_WEIGHT + n - 1)
+    return Seen(n, level, squares)
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What keys that belong together have in common: where their levels lie, and the spread inside a key."""
+
+    centre: float = 0.0
+    centre_variance: float = UNKNOWN_BETWEEN
+    between: float = UNKNOWN_BETWEEN
+    variance: float = UNKNOWN_VARIANCE
+    keys: int = 0
+    samples: int = 0
+
+    @property
+    def newcomer(self) -> Belief:
+        """The level of a key that was never seen."""
+        return Belief(self.centre, self.between + self.centre_variance)
+
+
+def population(members: Sequence[Seen], *, unknown_between: float = UNKNOWN_BETWEEN, centre: float = 0.0) -> Population:
+    """Moments of the levels: between = their variance less what chance alone explains (DerSimonian & Laird 1986).
+
+    `centre` and `unknown_between` are believed as one more key would be.
+    """
+    if not members:
+        return Population(centre, unknown_between, unknown_between)
+    freedom, squares = UNKNOWN_WEIGHT, UNKNOWN_WEIGHT * UNKNOWN_VARIANCE
+    for m in members:
+        if m.count > 1:
+            share = min(m.count - 1, POOLED_AT_MOST)
+            freedom += share
+            squares += share * m.squares / (m.count - 1)
+    variance = squares / freedom
+    n = len(members)
+    middle = sum(m.level for m in members) / n
+    chance = sum(variance / m.count for m in members)
+    apart = sum((m.level - middle) ** 2 for m in members)
+    # unknown_between is worth one degree of freedom; a tenth is kept so that no key is deaf to its own samples.
+    between = max((unknown_between + apart - chance * (n - 1) / n) / n, apart / (10 * n), 0.01)
+    weights = [1 / (between + variance / m.count) for m in members]
+    total = sum(weights)
+    mean = sum(w * m.level for w, m in zip(weights, members, strict=True)) / total
+    known = Belief(centre, unknown_between).and_seen(mean, 1 / total)
+    return Population(known.mean, known.variance, between, variance, n, sum(m.count for m in members))
+
+
+NORMAL_SHAPE = tuple(NormalDist().inv_cdf((i + 0.5) / SHAPE) for i in range(SHAPE))
+"""Equally likely standardised residuals of a normal."""
+
+
+def shape(general: Sequence[float], residuals: Sequence[float]) -> tuple[float, ...]:
+    """SHAPE equally likely standardised residuals: `residuals`, and the `general` shape worth SHAPE of them."""
+    if not residuals:
+        return tuple(general)
+    ordered = sorted((*general, *residuals))
+    last = len(ordered) - 1
+    points = []
+    for i in range(SHAPE):
+        place = min(max((i + 0.5) / SHAPE * len(ordered) - 0.5, 0.0), float(last))
+        below = int(place)
+        above = min(below + 1, last)
+        points.append(ordered[below] + (ordered[above] - ordered[below]) * (place - below))
+    return tuple(points)
+
+
+def standardised(values: Sequence[float], level: float, variance: float) -> list[float]:
+    """Residuals in standard deviations, stretched for the level having been taken from the same few values."""
+    n = len(values)
+    if n < 3 or variance <= 0:
+        return []
+    stretch = sqrt(n / (n - 1) / variance)
+    return [(v - level) * stretch for v in values]
