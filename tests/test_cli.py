@@ -147,6 +147,7 @@ fifo          N.N s, first in, first out on the same durations
 critical path greet
 workers       mock × unlimited (2 used), N % busy (0: N %, 1: N %)
 tokens        ~2 input, ~2 output
+to go on: llmflow run --resume RUN
 """,
     )
 
@@ -312,8 +313,7 @@ def test_a_run_whose_reader_has_gone_goes_on_to_its_end_and_is_remembered(tmp_pa
     path = shlex.quote(str(pipeline(tmp_path, ONE)))
     ended = shell(f"$LLMFLOW run {path} | (exec 0<&-; sleep 2); echo ${{PIPESTATUS[0]}}")
     assert said(ended) == Ended(0, "141\n", RUN_SAID)
-    rows = json.loads(llmflow("stats", "greeting", "--json").out)
-    assert [row["count"] for row in rows["tasks"]] == [1]
+    assert [row["count"] for row in json.loads(llmflow("stats", "greeting", "--json").out)["rows"]] == [1]
 
 
 # ---- exit codes -----------------------------------------------------------------------------------
@@ -335,6 +335,10 @@ def test_an_accepted_failure_is_a_success(tmp_path: Path) -> None:
         (["run", "p.yaml", "--durability", "none"], "--durability takes full or normal, not 'none'\n"),
         (["run", "p.yaml", "--model", "mok/x"], "no model 'mok/x'\n  hint: did you mean mock/x?\n"),
         (["run", "p.yaml", "--events", "no/such/place"], "cannot write no/such/place: No such file or directory\n"),
+        (
+            ["run"],
+            "which pipeline? FILE is missing\n  hint: `llmflow run FILE`, or `llmflow run --resume`\n",
+        ),
         (["plan", "p.yaml", "--policy", "best"], "no policy 'best'\n  hint: policies: " + ", ".join(POLICIES) + "\n"),
     ],
 )
@@ -345,7 +349,7 @@ def test_wrong_words_are_refused_before_anything_is_spent(tmp_path: Path, words:
     assert not calls.exists()
 
 
-@pytest.mark.parametrize("words", [["frobnicate"], ["run"], ["run", "p.yaml", "--bogus"], ["local"]])
+@pytest.mark.parametrize("words", [["frobnicate"], ["run", "p.yaml", "--bogus"], ["local"]])
 def test_what_the_parser_does_not_know_is_a_usage_error(words: list[str]) -> None:
     ended = llmflow(*words)
     assert (ended.code, ended.out) == (2, "")
@@ -525,12 +529,11 @@ def test_stats_are_kept_under_the_pipelines_name(tmp_path: Path) -> None:
     path = pipeline(tmp_path, ONE)
     for _ in range(2):
         assert llmflow("run", str(path)).code == 0
-    by_file, by_name = llmflow("stats", str(path)), llmflow("stats", "greeting")
+    by_file, by_name = (llmflow("stats", which, "--json") for which in (str(path), "greeting"))
     assert by_file == by_name
-    assert masked(by_name.out).splitlines()[1].split() == ["greet", "mock/any", "2", "0", *["N.N", "s"] * 4, "2", "2"]
-    assert llmflow("stats", "--csv").out.splitlines()[0] == (
-        "task,model,count,failed,mean,sd,p50,p90,min,max,input_tokens,output_tokens"
-    )
+    document = json.loads(by_name.out)
+    assert (by_name.code, document["schema"]) == (0, "llmflow.stats/1")
+    assert [(row["task"], row["model"], row["count"]) for row in document["rows"]] == [("greet", "mock/any", 2)]
 
 
 def test_the_schema_is_json_and_goes_to_a_file_too(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_the_realised_path_is_an_unbroken_chain_as_long_as_the_run(
     run = WatchedRun(graph)
     run.tell(*story)
     summary = summarise(run.state, pools, run.spans, {})
-    path = [step.task for step in realised_path(run.state, run.spans.spans)]
+    path = [step.task for step in realised_path(graph, run.state, run.spans.spans)]
     assert sum(durations[task] for task in path) == summary.makespan
     assert all(run.state.ended_at[a] == run.state.first_started_at[b] for a, b in pairwise(path))
     assert summary.lower_bound <= summary.makespan

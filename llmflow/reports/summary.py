@@ -146,7 +146,7 @@ def _fifo(
 ) -> float:
     kinds = {pool: TaskSpec(pools=(pool,)) for pool in (CONTROL, *range(len(pools)))}
     specs = [kinds[pool] for pool in pool_of]
-    return simulate(graph, specs, pools, held, [0.0] * len(graph), workers=workers).makespan
+    return simulate(graph, specs, pools, held, [0.0] * len(graph), workers=workers, keep_story=False).makespan
 
 
 def _use(spans: Sequence[Span], pools: Sequence[PoolSpec], makespan: float) -> tuple[PoolUse, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from math import isnan
+from math import fsum, isnan
 from typing import Any
 
 from llmflow.protocol import Usage
@@ -48,10 +49,17 @@ def run_json(
     usage: Mapping[int, Usage],
     cost_usd: float | None = None,
 ) -> dict[str, Any]:
-    """`llmflow.run/1`: seconds as numbers, null where something is unknown or has not happened."""
+    """`llmflow.run/1`: seconds as numbers, null where something is unknown or has not happened.
+
+    `tasks` has those that are written in the file; of a `foreach` the attempts and seconds of all its
+    items, and how many of them settled how.
+    """
     errors = {failure.task: failure for failure in summary.failures}
     tasks: dict[str, Any] = {}
-    for task, name in enumerate(state.graph.names):
+    grown = _grown(state)
+    for task, name in enumerate(state.graph.names[: state.grown[0][0] if state.grown else None]):
+        if name.endswith("/"):
+            continue  # the entry of a sub-pipeline
         entry: dict[str, Any] = {
             "status": _status(state.status[task]),
             "attempts": state.attempts[task],
@@ -59,8 +67,15 @@ def run_json(
             "started": _number(state.first_started_at[task]),
             "finished": _number(state.ended_at[task]),
         }
-        if task in usage:
-            entry["usage"] = usage_json(usage[task])
+        items = grown.get(task, ())
+        if task in grown:
+            statuses = Counter(_status(state.status[item]) for item in items)
+            entry["items"] = dict(sorted(statuses.items()))
+            entry["attempts"] = sum(state.attempts[item] for item in items)
+            entry["duration"] = fsum(summary.held[item] for item in items)
+        used = [usage[t] for t in (task, *items) if t in usage]
+        if used:
+            entry["usage"] = usage_json(sum(used, Usage()))
         if name in errors:
             failure = errors[name]
             entry["error"] = {"kind": failure.kind, "detail": failure.detail, "accepted": failure.accepted}
@@ -81,6 +96,19 @@ def run_json(
         "usage": usage_json(summary.usage),
         "cost_usd": cost_usd,
     }
+
+
+def _grown(state: RunState) -> dict[int, list[int]]:
+    """Group → its items, with what they consist of where they are sub-pipelines."""
+    grown: dict[int, list[int]] = {}
+    inner: list[int] = []
+    for first, size, parent in state.grown:
+        if parent < 0:
+            inner += range(first, first + size)
+        else:
+            grown.setdefault(parent, []).extend([*inner, *range(first, first + size)])
+            inner = []
+    return grown
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:

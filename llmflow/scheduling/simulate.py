@@ -38,10 +38,12 @@ def simulate(
     priorities: Sequence[float],
     *,
     workers: int = 0,
+    keep_story: bool = True,
 ) -> Simulation:
     """Run the graph on virtual time: task t holds its worker for `durations[t]` seconds.
 
-    Steps that hold no worker take no time. `workers` caps the run, 0 = no cap. Raises ValueError
+    Steps that hold no worker take no time. `workers` caps the run, 0 = no cap.
+    `keep_story`: without it `Simulation.story` is empty, which spares 500 bytes a task. Raises ValueError
     for a duration that is negative or not finite: it would never end, or end before it began.
     """
     if not isfinite(sum(durations)) or min(durations, default=0.0) < 0.0:
@@ -55,7 +57,8 @@ def simulate(
     reports: list[ev.Reported] = [ev.RunStarted(0.0)]
     while reports:
         news = scheduler.handle(*reports)
-        story += news
+        if keep_story:
+            story += news
         reports = []
         for event in news:
             if type(event) is not ev.AttemptStarted:
