@@ -17,6 +17,9 @@ from llmflow.scheduling.tendencies import CERTAIN
 SHARE, LOST = 0.25, 0.05
 """Parts of the makespan from which on a task, or a kind of lost time, is spoken of."""
 
+NOTICEABLE = 0.1
+"""Seconds below which no time is worth winning back."""
+
 ENOUGH = 10
 """Samples from which on rates and spreads are spoken of."""
 
@@ -104,8 +107,8 @@ def _of_runs(row: RunsRow) -> Iterator[Finding]:
     makespan = row.makespans.mean
     for column, (text, step) in _LOST.items():
         share = row.columns.get(column, 0.0) / makespan if makespan else 0.0
-        if share >= LOST:
-            seconds = row.columns[column]
+        seconds = row.columns.get(column, 0.0)
+        if share >= LOST and seconds >= NOTICEABLE:
             yield Finding(
                 f"lost_{column}",
                 row.pipeline,

@@ -131,7 +131,7 @@ def past_run(
     for call in calls:
         chronicle.answered(call.attempt, call.seconds, invalid=call.invalid)
         usage[call.task] = usage.get(call.task, Usage()) + call.usage
-        if call.model not in found[call.task].models:
+        if call.model and call.model not in found[call.task].models:
             found[call.task].models += (call.model,)
     for event in story:
         chronicle.on_events((event,))

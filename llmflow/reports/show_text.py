@@ -31,7 +31,7 @@ _TASKS = (
     Column("END", right=True),
     Column("WAITED FOR", most=44),
     Column("TOKENS", right=True),
-    Column("MODEL", most=32),
+    Column("BY", most=32),
 )
 
 
@@ -183,8 +183,8 @@ def _cells(task: PastTask) -> list[str]:
         "-" if task.started is None else f"{task.started:.2f}",
         "-" if task.finished is None else f"{task.finished:.2f}",
         _waits(task) or "-",
-        "-" if task.usage is None else tokens_text(task.usage).removesuffix(" tokens"),
-        one_line(", ".join(task.models) or task.facts.model) or "-",
+        "-" if task.usage in (None, Usage()) else tokens_text(task.usage or Usage()).removesuffix(" tokens"),
+        one_line(", ".join(task.models) or task.facts.model or task.facts.kind),
     ]
 
 
@@ -219,7 +219,8 @@ def _attempt_text(attempt: PastAttempt) -> str:
 def _answer_lines(answer: Answer) -> list[str]:
     by = f" as {answer.answered_by}" if answer.answered_by and not answer.model.endswith(answer.answered_by) else ""
     first = "" if answer.first_token is None else f", first token after {seconds_text(answer.first_token)}"
-    facts = [answer.model + by, tokens_text(answer.usage), answer.finish_reason, seconds_text(answer.seconds) + first]
+    tokens = tokens_text(answer.usage) if answer.usage != Usage() else ""
+    facts = [answer.model + by, tokens, answer.finish_reason, seconds_text(answer.seconds) + first]
     if answer.request_id:
         facts.append(f"request {answer.request_id}")
     lines = [f"  {one_line(' · '.join(fact for fact in facts if fact))}"]
