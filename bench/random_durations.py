@@ -35,7 +35,11 @@ def _everywhere(cv: float) -> Callable[[float, Random], Estimate]:
 
 
 def _differing(mean: float, dice: Random) -> Estimate:
-    return Estimate(mean, mean * dice.choice((0.05, 0.2, 0.5, 1.0, 2.0)), "task")
+    return Estimate(mean, mean * dice.choice((0.05, 0.2, 0.5, 1.0)), "task")
+
+
+def _far_apart(mean: float, dice: Random) -> Estimate:
+    return Estimate(mean, mean * dice.choice((0.05, 2.0)), "task")
 
 
 def _few_risky(mean: float, dice: Random) -> Estimate:
@@ -56,6 +60,7 @@ REGIMES: dict[str, Callable[[float, Random], Estimate]] = {
     "CV 0.5": _everywhere(0.5),
     "CV 1.0": _everywhere(1.0),
     "CVs differ": _differing,
+    "far apart": _far_apart,
     "few risky": _few_risky,
     "stragglers": _stragglers,
 }

@@ -97,7 +97,7 @@ def plan(
     bound = pooled_lower_bound(graph, durations, pools, sizes, interval=False)
     if first.makespan > bound.value * (1 + 1e-9) and clock() < ends:
         bound = pooled_lower_bound(graph, durations, pools, sizes)
-    if first.makespan <= bound.value * (1 + 1e-9):
+    if first.makespan <= bound.value * (1 + 1e-9) or clock() >= ends:
         return Plan(ranks, first, bound, CRITICAL_PATH, False, 0)
     search = TickSchedules(graph, durations, pools, sizes)
     improver = _Improver(search, int(bound.value * search.scale * (1 + 1e-9)), lambda: clock() < ends)

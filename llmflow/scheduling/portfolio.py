@@ -28,10 +28,10 @@ SAMPLES = 200
 CONFIDENCE = 2.0
 """How many standard errors of the difference a candidate must be ahead."""
 
-PLANNED = 0.25
+PLANNED = 0.1
 """The share of the budget after which planning must be done; rehearsing takes what the trial leaves."""
 
-REHEARSALS = 30
+REHEARSALS = 40
 """How many samples a plan is made robust on; the trial's are others."""
 
 PROBE = 8
@@ -77,7 +77,7 @@ def choose(
     clock: Callable[[], float],
     pool_of: Sequence[int] | None = None,
     samples: int = SAMPLES,
-    iterations: int = 500,
+    iterations: int = 10_000,
 ) -> Choice:
     """The best of the portfolio on `samples` common draws, or the critical path if they do not fit `budget_s`.
 
