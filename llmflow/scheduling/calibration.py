@@ -123,7 +123,8 @@ class Correction:
         n = len(places)
         weight = TRUSTED / (TRUSTED + n)
         ordered = sorted([(p, 1.0) for p in places] + [(p, weight) for p in trusted])
-        return cls(*(_weighted_quantile(ordered, p) for p in (MISSED / 2, 0.5, 1 - MISSED / 2)), n)
+        low, middle, high = (_weighted_quantile(ordered, p) for p in (MISSED / 2, 0.5, 1 - MISSED / 2))
+        return cls(low, middle, high, n)
 
     def applied(self, interval: Interval) -> Interval:
         """The forecast as it should have been made."""
