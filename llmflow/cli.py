@@ -7,7 +7,6 @@ Exit codes: 0 succeeded · 1 a task failed · 2 wrong file or usage · 5 provide
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from typing import Annotated
 
@@ -195,6 +194,53 @@ def plan(
 
 
 @app.command()
+def compare(
+    file: File,
+    inputs: Inputs = [],  # noqa: B006 - typer reads the default and never changes it
+    workers: Annotated[
+        str, typer.Option("--workers", "-j", metavar="LIST", help="Numbers of workers, with commas.")
+    ] = "1,4,unlimited",
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="LIST", help="Policies, with commas.")
+    ] = "fifo,critical-path,stochastic",
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Really run each; only where every model call is simulated.")
+    ] = False,
+    plan_budget: PlanBudget = None,
+    models: Models = [],  # noqa: B006 - as above
+    samples: Annotated[
+        int, typer.Option("--samples", min=0, metavar="N", help="Sampled runs behind P50 and P90.")
+    ] = 200,
+    store: StoreDir = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Also save the comparison as JSON.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare policies and numbers of workers on one pipeline, simulated at once or really run.
+
+    llmflow compare examples/worked_example.yaml --workers 1,4,unlimited
+    """
+    from llmflow.commands.compare import compare as command
+
+    _exit(
+        command(
+            file,
+            inputs=inputs,
+            workers=workers,
+            policies=policy,
+            really=execute,
+            plan_budget=plan_budget,
+            models=models,
+            samples=samples,
+            store=store,
+            output=output,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
 def stats(
     pipeline: Annotated[
         str | None, typer.Argument(metavar="[PIPELINE]", help="A pipeline's file or name; without it, all of them.")
@@ -367,9 +413,6 @@ def main() -> None:
     except LlmflowError as error:
         from llmflow.sanitise import printable
 
-        sys.stderr.write(f"{printable(str(error))}\n")
+        if str(error):
+            sys.stderr.write(f"{printable(str(error))}\n")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone. Python would complain again while it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from llmflow.history.store import Store
     from llmflow.scheduling.estimates import Estimate
 
-PREDICTING = (0.2, 0.01)
-"""How long predicting may take: at most so many real seconds, and such a share of what the run is expected to take."""
+PREDICTING = (0.02, 0.2, 0.01)
+"""How long predicting may take: between so many real seconds, such a share of what the run is expected to take."""
 
 PREDICTED = 5_000
 """Larger runs are not predicted: laying them out would take the memory that their window saves."""
@@ -81,7 +81,7 @@ def predict(
     found: dict[str, Any] = {"makespan": makespan, "samples": 0, "p10": None, "p50": None, "p90": None}
     if not any(e.sd for e in beliefs):
         return {**found, "p10": makespan, "p50": makespan, "p90": makespan}
-    most, share = PREDICTING
+    least, most, share = PREDICTING
     outlook = look_out(
         planned.graph,
         beliefs,
@@ -89,7 +89,7 @@ def predict(
         {decision.policy: priorities},
         samples=affordable(len(planned.graph), 1),
         seed=seed,
-        budget_s=min(most, share * makespan / compiled.speed),
+        budget_s=max(least, min(most, share * makespan / compiled.speed)),
         clock=time.perf_counter,
     )
     if outlook is not None:

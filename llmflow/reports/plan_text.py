@@ -7,7 +7,7 @@ from llmflow.reports.chain_text import chain_text
 from llmflow.reports.columns import Column, render_columns
 from llmflow.reports.gantt_text import Block, render_gantt
 from llmflow.reports.graph_text import render_graph
-from llmflow.reports.plan import UNKNOWN_SOURCE, Plan, PlannedTask, Variation
+from llmflow.reports.plan import UNKNOWN_SOURCE, Plan, PlannedTask
 from llmflow.sanitise import one_line
 
 NO_HISTORY = "no history: every task counts as 1 unit"
