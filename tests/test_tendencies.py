@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics as reference
 from random import Random
 
 import pytest
@@ -81,6 +82,10 @@ def test_a_slow_hour_is_found_with_what_it_rests_on() -> None:
     (effect,) = slow_hours(samples)
     assert (effect.hour, effect.n, effect.total) == (14, 12, 288)
     assert effect.ratio == pytest.approx(2.0, rel=0.15)
+    inside = [math.log(seconds) for hour, seconds in samples if hour == 14]
+    outside = [math.log(seconds) for hour, seconds in samples if hour != 14]
+    error = math.sqrt(reference.variance(inside) / 12 + reference.variance(outside) / 276)
+    assert effect.t == pytest.approx((reference.fmean(inside) - reference.fmean(outside)) / error)
     assert slow_hours([(hour, noisy(dice, 2.0)) for hour in range(24) for _ in range(12)]) == []
     assert slow_hours(samples[:59]) == []
     assert slow_hours([(14, 2.0)] * 100) == []

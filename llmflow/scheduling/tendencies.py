@@ -106,22 +106,47 @@ def slow_hours(samples: Iterable[tuple[int, float]]) -> list[HourEffect]:
         if seconds > 0:
             hours.setdefault(hour, []).append(math.log(seconds))
     total = sum(map(len, hours.values()))
+    moments = {hour: _Moments.of(logs) for hour, logs in hours.items()}
     found = []
-    for hour, inside in sorted(hours.items()):
-        outside = [y for other, logs in hours.items() if other != hour for y in logs]
-        if total < HOURS_FROM or len(inside) < HOUR_FROM or len(outside) < HOUR_FROM:
+    for hour, inside in sorted(moments.items()):
+        outside = _Moments(0, 0.0, 0.0)
+        for other, more in moments.items():
+            if other != hour:
+                outside = outside.with_(more)
+        if total < HOURS_FROM or inside.n < HOUR_FROM or outside.n < HOUR_FROM:
             continue
-        difference = mean(inside) - mean(outside)
-        error = math.sqrt(_variance(inside) / len(inside) + _variance(outside) / len(outside))
-        effect = HourEffect(hour, math.exp(difference), _t(difference, error), len(inside), total)
+        difference = inside.mean - outside.mean
+        error = math.sqrt(inside.squared_error + outside.squared_error)
+        effect = HourEffect(hour, math.exp(difference), _t(difference, error), inside.n, total)
         if effect.ratio >= 1.2 and effect.t >= HOUR_T:
             found.append(effect)
     return sorted(found, key=lambda effect: -effect.ratio)
 
 
-def _variance(values: Sequence[float]) -> float:
-    centre = mean(values)
-    return math.fsum((v - centre) ** 2 for v in values) / (len(values) - 1)
+class _Moments(NamedTuple):
+    """How many numbers, their mean, and the sum of squared distances from it."""
+
+    n: int
+    mean: float
+    squares: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> _Moments:
+        centre = mean(values)
+        return cls(len(values), centre, math.fsum((v - centre) ** 2 for v in values))
+
+    def with_(self, more: _Moments) -> _Moments:
+        """Of both together (Chan, Golub & LeVeque 1979)."""
+        n = self.n + more.n
+        apart = more.mean - self.mean
+        return _Moments(
+            n, self.mean + apart * more.n / n, self.squares + more.squares + apart * apart * self.n * more.n / n
+        )
+
+    @property
+    def squared_error(self) -> float:
+        """The squared standard error of the mean."""
+        return self.squares / (self.n - 1) / self.n
 
 
 def _t(value: float, error: float) -> float:
