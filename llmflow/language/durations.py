@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"\d+(?:\.\d+)?"
@@ -15,6 +16,7 @@ _OTHER_UNITS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `500ms`, `90s`, `2.5m`, `2h` or `1h30m` (largest unit first, each once).
 

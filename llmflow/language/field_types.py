@@ -110,7 +110,7 @@ def template_of(scalar: Scalar, reading: Reading, source: Source | None = None) 
     except TemplateProblem as problem:
         reading.problem(place_of(source, scalar, problem.offset), problem.message, problem.hint, source)
         return INVALID
-    if template.references:
+    if template.paths:
         reading.templates.append(Used(template, scalar, source, reading.field))
     return template
 

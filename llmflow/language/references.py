@@ -70,10 +70,11 @@ class Scope:
         for used in templates:
             if used.template is own.flow:
                 continue
-            for reference in used.template.references:
-                path = reference.path
+            for index, path in enumerate(used.template.paths):
                 plain = path[0] == "tasks" and len(path) > 2 and tasks.get(path[1], unknown) is None
-                if (plain and path[2] in TASK_ATTRIBUTES) or self._other(_At(used, reference, own)):
+                if (plain and path[2] in TASK_ATTRIBUTES) or self._other(
+                    _At(used, used.template.references[index], own)
+                ):
                     found.append(path[1])
         return found
 

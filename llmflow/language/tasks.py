@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import field, fields, make_dataclass
+from functools import lru_cache
 from typing import Any
 
 from llmflow.errors import Mark
@@ -62,10 +64,10 @@ class TaskBuilder:
     def prepare(self, name: str, at: int, draft: Draft) -> None:
         """Check what can be checked without other tasks, and read `prompt_file` (its template counts)."""
         entries = draft.node.entries
-        actions = [key for key in entries if key in ACTIONS]
+        actions = [key for key in entries if key in _ACTIONS]
         if len(actions) != 1:
             self._wrong_actions(name, at, draft, actions)
-        elif not entries.keys() <= _SIMPLE:
+        elif not _LOOKED_AT.isdisjoint(entries):
             check_combinations(draft, actions[0], self.reading)
             self._check_action(draft, actions[0])
         if "output" in draft.values:
@@ -102,7 +104,7 @@ class TaskBuilder:
     def _checker_of_files(self, draft: Draft) -> Callable[[str, int], None]:
         """Asks for files that are written out; one that other tasks come before may be made by them."""
         may_come = "depends_on" in draft.node.entries or any(
-            reference.path[0] == "tasks" for used in draft.templates for reference in used.template.references
+            path[0] == "tasks" for used in draft.templates for path in used.template.paths
         )
 
         def check(path: str, at: int) -> None:
@@ -191,18 +193,20 @@ class TaskBuilder:
     ) -> Task:
         """The Task; only meaningful where nothing was reported."""
         values = draft.values
-        given: dict[str, Any] = {"dependencies": dependencies, "order_only": order_only}
+        given: dict[str, Any] = {}
         for key, value in values.items():
             if key in _TAKEN:
                 attribute, made = _TAKEN[key]
                 given[attribute] = value if made is None else made(value)
         if not LOOPS.isdisjoint(values):
             given.update(foreach=foreach_of(values, shape), reduce=reduce_of(values, shape), repeat=repeat_of(values))
-        action = next((key for key in _NOT_MODEL if key in values), "model")
+        action = "model"
+        if not _NOT_MODEL.isdisjoint(values):
+            action = next(key for key in ACTIONS if key in values and key in _NOT_MODEL)
         if action in ("value", "uses", "approve"):
             if shape is not None:
                 given["uses"] = shape.uses
-            return Task(name, action, mark, **given)
+            return _task(name, action, mark, dependencies=dependencies, order_only=order_only, **given)
         retry, timeout = self.defaults.retry, self.defaults.timeout
         if action == "model":
             models, params = self._model_and_params(name, draft)
@@ -216,7 +220,16 @@ class TaskBuilder:
             timeout = self.defaults.timeout_under(values["timeout"])
         if "retry" in values:
             retry = self.defaults.retry_under(values["retry"])
-        return Task(name, action, mark, timeout=timeout, retry=retry, **given)
+        return _task(
+            name,
+            action,
+            mark,
+            dependencies=dependencies,
+            order_only=order_only,
+            timeout=timeout,
+            retry=retry,
+            **given,
+        )
 
     def _model_and_params(self, name: str, draft: Draft) -> tuple[tuple[str, ...], Structure | None]:
         values = draft.values
@@ -235,6 +248,24 @@ class TaskBuilder:
         if isinstance(own, yaml.Mapping) and key in own.entries:
             return own.key_place(key), "", self.reading.source
         return self.defaults.place_of_param(key)
+
+
+_Unfrozen: Any = make_dataclass(
+    "_Unfrozen",
+    [(f.name, Any, field(default=f.default, default_factory=f.default_factory)) for f in fields(Task)],
+    slots=True,
+)
+
+
+def _task(name: str, action: str, mark: Mark, **given: Any) -> Task:
+    """`Task(name, action, mark, **given)` at a quarter of its cost.
+
+    A frozen dataclass sets each of its many fields through `object.__setattr__`, a quarter of all
+    that a large file costs; its twin sets them plainly and then becomes one.
+    """
+    made = _Unfrozen(name, action, mark, **given)
+    made.__class__ = Task
+    return made  # type: ignore[no-any-return]
 
 
 def messages_of(values: Mapping[str, Any]) -> tuple[MessageTemplate, ...]:
@@ -263,7 +294,7 @@ def on_error_of(value: Any) -> OnError:
 def estimate_of(value: Any) -> EstimateSpec:
     """Quantiles are read as those of a log-normal distribution."""
     if not isinstance(value, dict):
-        return EstimateSpec(value)
+        return _estimate_of_seconds(value)
     if "p50" not in value:
         return EstimateSpec(value["duration"], output_tokens=value.get("output_tokens"))
     sigma = math.log(value["p95"] / value["p50"]) / _Z95
@@ -271,9 +302,16 @@ def estimate_of(value: Any) -> EstimateSpec:
     return EstimateSpec(mean, mean * math.sqrt(math.expm1(sigma**2)))
 
 
-_NOT_MODEL = ("value", "python", "command", "http", "uses", "approve")
-_SIMPLE = frozenset(("prompt", "messages", "model", "system", "params", "depends_on", "when", "trigger_rule", "tags"))
-"""Fields of a model call that fit together whatever else is written: most tasks have no other."""
+@lru_cache(maxsize=1024)
+def _estimate_of_seconds(seconds: float) -> EstimateSpec:
+    return EstimateSpec(seconds)
+
+
+_ACTIONS = frozenset(ACTIONS)
+_NOT_MODEL = _ACTIONS.difference(MODEL_ACTIONS)
+_NOT_BESIDE_A_PROMPT = {key for key, others in TASK.beside.items() if "prompt" not in others}
+_LOOKED_AT = {*ACTIONS, *LOOPS, "with", "images", *_NOT_BESIDE_A_PROMPT} - {"prompt", "messages"}
+"""Fields of which one at least must be there for something to be wrong with an action: most tasks have none."""
 
 _TAKEN: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "value": ("value", None),

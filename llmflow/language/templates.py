@@ -24,6 +24,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmflow.language.meter import MAX_TEXT, Meter, failure, too_long
@@ -71,31 +72,39 @@ class Template:
     `single`: it is exactly one `{{ … }}` (white space around it aside), so its value keeps its type.
     """
 
-    __slots__ = ("_parts", "_references", "single", "source")
+    __slots__ = ("_parts", "_references", "paths", "single", "source")
 
     source: str
     single: bool
+    paths: tuple[tuple[str, ...], ...]
+    """What it reads, in the order written, repetitions included; each as far as it is written out."""
 
     def __init__(
-        self, source: str, parts: list[Any] | None, single: bool, references: tuple[Reference, ...] | None
+        self,
+        source: str,
+        single: bool,
+        paths: tuple[tuple[str, ...], ...],
+        references: tuple[Reference, ...] | None = None,
     ) -> None:
+        """`references` are those of a template that needs Jinja; without them, `source` is text and plain paths."""
         self.source = source
         self.single = single
-        self._parts = parts  # literal, path, literal, path, …, literal; None = needs Jinja
+        self.paths = paths
         self._references = references
+        self._parts: list[Any] | None = None  # literal, path, literal, path, …, literal: made at the first use
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """What it reads, in the order written, repetitions included."""
-        if self._references is None:
-            self._references = self._plain_references()
-        return self._references
+        """What it reads, with places. Worked out anew each time: only who reports a problem wants to know."""
+        return self._plain_references() if self._references is None else self._references
 
     def text(self, scope: Mapping[str, Any]) -> str:
         """The rendered text. Raises CallFailed (`template`) where it cannot be rendered."""
         parts = self._parts
         if parts is None:
-            return self._program().text(scope)
+            if self._references is not None:
+                return self._program().text(scope)
+            parts = self._parts = self._taken_apart()
         out = parts.copy()
         for index in range(1, len(parts), 2):
             path = parts[index]
@@ -115,16 +124,22 @@ class Template:
         """The value itself, type kept, if the template is `single`; else its text."""
         if not self.single:
             return self.text(scope)
-        if self._parts is None:
+        if self._references is not None:
             return self._program().value(scope)
-        return _plain_value(self._parts[1], scope)
+        return _plain_value(self.paths[0], scope)
+
+    def _taken_apart(self) -> list[Any]:
+        parts: list[Any] = _PLAIN_REFERENCE.split(self.source)
+        parts[1::2] = self.paths
+        if "\r" in self.source:  # Jinja gives one line end for all of them
+            parts[::2] = [_LINE_END.sub("\n", literal) for literal in parts[::2]]
+        return parts
 
     def _plain_references(self) -> tuple[Reference, ...]:
-        source, parts = self.source, self._parts or []
+        source = self.source
         found = []
         at = 0
-        for index in range(1, len(parts), 2):
-            path = parts[index]
+        for path in self.paths:
             name = ".".join(path)
             at = source.index(name, source.index("{{", at) + 2)
             found.append(Reference(path, at))
@@ -150,6 +165,11 @@ class Condition:
     """A parsed condition: an expression that must give a boolean. Equal to another one with the same source."""
 
     __slots__ = ("_path", "references", "source")
+
+    @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        """What it reads, in the order written."""
+        return tuple(path for path, _ in self.references)
 
     def __init__(self, source: str, path: tuple[str, ...] | None, references: tuple[Reference, ...]) -> None:
         self.source = source
@@ -199,21 +219,20 @@ class Structure:
 
 def parse_template(text: str) -> Template:
     """The template that `text` is. Raises TemplateProblem."""
-    parts: list[Any] = _PLAIN_REFERENCE.split(text)
+    parts = _PLAIN_REFERENCE.split(text)
     last = len(parts) - 1
+    paths = []
     for index in range(0, last, 2):
         literal = parts[index]
         if "{" in literal and (literal[-1] == "{" or _has_tags(literal)):
             return _jinja_template(text)
-        path = parts[index + 1].split(".")
+        path = tuple(map(intern, parts[index + 1].split(".")))
         if path[0] in RESERVED_NAMES:
             return _jinja_template(text)
-        parts[index + 1] = tuple(path)
+        paths.append(path)
     if "{" in parts[last] and _has_tags(parts[last]):
         return _jinja_template(text)
-    if "\r" in text:  # Jinja gives one line end for all of them
-        parts[::2] = [_LINE_END.sub("\n", literal) for literal in parts[::2]]
-    return Template(text, parts, last == 2 and not parts[0].strip() and not parts[2].strip(), None)
+    return Template(text, last == 2 and not parts[0].strip() and not parts[2].strip(), tuple(paths))
 
 
 def _has_tags(literal: str) -> bool:
@@ -237,7 +256,7 @@ def _jinja_template(text: str) -> Template:
     from llmflow.language.syntax import read_template
 
     references, single = read_template(text)
-    return Template(text, None, single, references)
+    return Template(text, single, tuple(path for path, _ in references), references)
 
 
 @lru_cache(maxsize=4096)
