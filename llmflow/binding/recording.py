@@ -120,6 +120,7 @@ class Recording:
                 first_token=reply.first_token,
                 request_id=reply.request_id,
                 key=reply.key or "",
+                accepted=answered.accepted,
             )
         )
         self._journal.sample(
