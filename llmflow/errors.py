@@ -7,6 +7,7 @@
     ├── SetupError                   5   a provider, key or endpoint is missing before anything ran
     ├── StoreError                  74   the history cannot be read or written
     │   └── StoreLocked             75   another process holds the run or the store
+    ├── OutputClosed               141   whoever read our output has gone; what was to be done is done
     └── CallFailed                   1   one attempt failed; classified by a `FailureKind`
 
 Errors are data first: `Problem` carries the place, the sentence and the way out; `Problem.render`
@@ -141,6 +142,12 @@ class StoreLocked(StoreError):
     """Another process holds the run or the store."""
 
     exit_code = 75
+
+
+class OutputClosed(LlmflowError):
+    """Whoever read our standard output has gone: nothing is said about it, the exit code tells."""
+
+    exit_code = 141
 
 
 class CallFailed(LlmflowError):
