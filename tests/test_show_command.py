@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from growing_run import growing_run
 from stored_runs import identity, in_utc, troubled, undisturbed
 
 from llmflow.commands.show import show
@@ -17,6 +18,9 @@ from llmflow.history.identity import new_run_id
 from llmflow.history.journal import Journal
 from llmflow.history.records import AnswerRecord, RunRecord, TaskRecord
 from llmflow.history.store import Store
+from llmflow.protocol import Usage
+from llmflow.reports.past_run import Call, RunFacts, TaskFacts, past_run
+from llmflow.reports.show_text import render_show
 from llmflow.scheduling import events as ev
 
 GOLDEN = Path(__file__).parent / "golden" / "looking_back"
@@ -89,6 +93,19 @@ def test_of_many_items_the_slowest_and_the_failed_are_shown(tmp_path: Path, caps
     assert shown.count("each[k") - shown.partition("TASK")[0].count("each[k") == 5
     show("last", store=str(tmp_path), all_items=True)
     assert capsys.readouterr().out.partition("TASK")[2].count("each[k") == 40
+
+
+def test_a_story_that_went_on_while_it_was_read_is_shown_as_far_as_its_tasks_are_known() -> None:
+    run = growing_run(4, items=6, window=2)
+    names = run.graph.names[:5]
+    tasks = [TaskFacts(name, None, "model", "", run.graph.dependencies[t]) for t, name in enumerate(names)]
+    facts = RunFacts("1", "p", "", "running", 0.0, "fifo", 2, 0, "")
+    call = Call(5, 7, 1.0, False, "x/y", Usage(1, 1))
+    seen = past_run(facts, tasks, [("sim", 2)], run.story, [call])
+    known = run.story[: next(i for i, e in enumerate(run.story) if isinstance(e, ev.TasksAdded) and e.first == 5)]
+    assert seen == past_run(facts, tasks, [("sim", 2)], known, [])
+    assert [task.status for task in seen.tasks][:3] == ["succeeded", "running", "pending"]
+    assert render_show(seen).startswith("run 1\n")
 
 
 def test_what_is_not_there_is_named_with_what_is(history: Path) -> None:

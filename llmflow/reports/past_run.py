@@ -124,16 +124,24 @@ def past_run(
     story: Iterable[ev.Event],
     calls: Iterable[Call],
 ) -> PastRun:
-    """Put together what the history has of one run."""
+    """Put together what the history has of one run.
+
+    Of a run under way `story` and `calls` may be younger than `tasks`: what is told of tasks that
+    are not among them is left out.
+    """
     chronicle, spans = Chronicle(), Spans()
     found = [PastTask(task) for task in tasks]
     usage: dict[int, Usage] = {}
     for call in calls:
+        if call.task >= len(tasks):
+            continue
         chronicle.answered(call.attempt, call.seconds, invalid=call.invalid)
         usage[call.task] = usage.get(call.task, Usage()) + call.usage
         if call.model and call.model not in found[call.task].models:
             found[call.task].models += (call.model,)
     for event in story:
+        if isinstance(event, ev.TasksAdded) and event.first + event.size > len(tasks):
+            break
         chronicle.on_events((event,))
         spans.on_events((event,))
         _follow(found, event)
