@@ -24,7 +24,8 @@ TEXT = """summarise the following report in plain words for a reader who has lit
 it holds first then what they mean"""
 
 LLMFLOW = """
-import sys
+import gc, sys
+gc.disable()  # as the command line does
 from llmflow.binding.estimates import estimates
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.reports.plan import make_plan
