@@ -160,7 +160,7 @@ def past_run(
         if task.status == "failed":
             task.failure = spans.failures.get(number)
     booking = book_time(chronicle, dependencies, names, makespan=facts.makespan)
-    return PastRun(facts, found, booking, spans.spans, pools, sum(usage.values(), Usage()))
+    return PastRun(facts, found, booking, list(spans.spans), pools, sum(usage.values(), Usage()))
 
 
 def _follow(tasks: Sequence[PastTask], event: ev.Event) -> None:
