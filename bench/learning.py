@@ -33,7 +33,7 @@ from llmflow.scheduling.learning import Learner, Subject
 from llmflow.scheduling.list_schedule import list_schedule
 
 RUNS = (0, 1, 3, 5, 10, 20, 50)
-EVALUATIONS = 8
+EVALUATIONS = 6
 """Runs that are scheduled after each history."""
 
 REACH = {1: 1.02, 5: 1.004}
@@ -139,23 +139,30 @@ def measure(case: Case, regime: Regime, histories: int) -> dict[tuple[str, int],
     order = graph.order()
     dice = Random(f"{case.name} {regime}")
     makespans: dict[tuple[str, int], list[list[float]]] = {}
-    known: list[list[float]] = [[] for _ in case.instances]
+    known: list[list[float]] = []
     ideal = upward_ranks(graph, means, order)
     for _ in range(histories):
         history = [[regime.draw(m, dice) if m else 0.0 for m in means] for _ in range(max(RUNS))]
         futures = [[regime.draw(m, dice) if m else 0.0 for m in means] for _ in range(EVALUATIONS)]
-        for i, instance in enumerate(case.instances):
-            known[i].append(fmean(list_schedule(graph, f, ideal, instance.workers).makespan for f in futures))
+
+        def met(ranks: Sequence[float], futures: History = futures) -> list[float]:
+            """The mean makespan on each number of workers."""
+            return [fmean(list_schedule(graph, f, ranks, i.workers).makespan for f in futures) for i in case.instances]
+
+        known.append(met(ideal))
+        done: dict[tuple[float, ...], list[float]] = {}
         for learner, believe in LEARNERS.items():
-            for k, belief in believe(case.names, history, RUNS).items():
-                if k not in RUNS:
-                    continue
-                real = [b if m else 0.0 for b, m in zip(belief, means, strict=True)]
-                ranks = upward_ranks(graph, real, order)
-                rows = makespans.setdefault((learner, k), [[] for _ in case.instances])
-                for i, instance in enumerate(case.instances):
-                    rows[i].append(fmean(list_schedule(graph, f, ranks, instance.workers).makespan for f in futures))
-    return {key: [_outcome(a, b) for a, b in zip(rows, known, strict=True)] for key, rows in makespans.items()}
+            beliefs = believe(case.names, history, RUNS)
+            for k in RUNS:
+                real = tuple(b if m else 0.0 for b, m in zip(beliefs[k], means, strict=True))
+                if real not in done:
+                    done[real] = met(upward_ranks(graph, real, order))
+                makespans.setdefault((learner, k), []).append(done[real])
+    known_by_workers = list(zip(*known, strict=True))
+    return {
+        key: [_outcome(a, b) for a, b in zip(zip(*rows, strict=True), known_by_workers, strict=True)]
+        for key, rows in makespans.items()
+    }
 
 
 def _outcome(makespans: Sequence[float], known: Sequence[float]) -> Outcome:
@@ -192,13 +199,13 @@ def _rows(outcomes: dict[tuple[str, int], list[Outcome]], what: Callable[[Sequen
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--every", type=int, default=3, help="take every K-th Standard Task Graph (default 3)")
-    parser.add_argument("--histories", type=int, default=12, help="histories per graph, ten times that for a trace")
+    parser.add_argument("--every", type=int, default=6, help="take every K-th Standard Task Graph (default 6)")
+    parser.add_argument("--histories", type=int, default=12, help="histories per graph, three times that for a trace")
     parser.add_argument("--regimes", nargs="+", choices=list(REGIMES), default=list(REGIMES))
     parser.add_argument("--quick", action="store_true", help="few graphs, two histories: to see that it works")
     options = parser.parse_args()
     every, of_stg, of_traces = (
-        (40, 2, 2) if options.quick else (options.every, options.histories, 10 * options.histories)
+        (40, 2, 2) if options.quick else (options.every, options.histories, 3 * options.histories)
     )
     say_machine()
     traces = options.folder / "wfinstances"

@@ -127,11 +127,22 @@ def test_stragglers_widen_the_forecast_but_do_not_move_its_middle() -> None:
     assert estimate.quantile(0.98) > 30
 
 
+def test_only_the_task_that_has_stragglers_is_forecast_to_have_them() -> None:
+    dice = Random(22)
+    steady = [Sample("steady", noisy(dice, 10.0, 0.2)) for _ in range(200)]
+    risky = [Sample("risky", 60.0 if n % 20 == 7 else noisy(dice, 10.0, 0.2)) for n in range(200)]
+    learner = Learner([*steady, *risky])
+    assert learner.estimate(of("risky")).quantile(0.98) > 30
+    assert learner.estimate(of("steady")).quantile(0.98) < 20
+
+
 def test_only_the_last_200_samples_count() -> None:
     old = [Sample("a", 10.0 + 0.01 * (i % 2)) for i in range(1000)]
-    learner = Learner(old)
-    assert learner.estimate(of("a")).samples == 200
-    assert sum(len(s.attempts) for s in learner._tasks["a"].values()) == 200
+    learner = Learner()
+    for sample in old:
+        learner.update(sample)
+        assert learner.estimate(of("a")).samples <= 200
+    assert learner.estimate(of("a")) == Learner(old[-200:]).estimate(of("a"))
 
 
 # ---- relatives -------------------------------------------------------------------------------------

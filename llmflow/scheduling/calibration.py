@@ -18,8 +18,11 @@ from statistics import NormalDist, fmean
 MISSED = 0.2
 """The share of truths outside of P10–P90."""
 
-TRUSTED = 10
-"""As many past forecasts as the belief in the forecaster is worth."""
+TRUSTED = 20
+"""As many past forecasts as the belief in the forecaster is worth at first."""
+
+FADING = 50
+"""After so many forecasts that belief is worth half."""
 
 LATEST = 200
 """Past forecasts that a correction rests on at most."""
@@ -121,7 +124,7 @@ class Correction:
             return cls()
         trusted = [_NORMAL.inv_cdf((i + 0.5) / TRUSTED) for i in range(TRUSTED)]
         n = len(places)
-        weight = TRUSTED / (TRUSTED + n)
+        weight = FADING / (FADING + n)
         ordered = sorted([(p, 1.0) for p in places] + [(p, weight) for p in trusted])
         low, middle, high = (_weighted_quantile(ordered, p) for p in (MISSED / 2, 0.5, 1 - MISSED / 2))
         return cls(low, middle, high, n)
@@ -132,9 +135,11 @@ class Correction:
 
 
 def _weighted_quantile(ordered: Sequence[tuple[float, float]], p: float) -> float:
-    """Of (value, weight) pairs in ascending order: linear between the middles of the weights."""
-    total = sum(weight for _, weight in ordered)
-    wanted, passed = p * total, 0.0
+    """Of (value, weight) pairs in ascending order; each stands in the middle of its weight.
+
+    With n weights of 1 the i-th value lies at i/(n+1), as conformal prediction asks.
+    """
+    wanted, passed = p * (sum(weight for _, weight in ordered) + 1) - 0.5, 0.0
     before: tuple[float, float] | None = None
     for value, weight in ordered:
         middle = passed + weight / 2
