@@ -43,30 +43,34 @@ class Recording:
         self._started_at = started_at
         self._began: dict[int, ev.AttemptStarted] = {}
         self._templates: dict[int, str] = {}
-        self._journal = Journal(
-            options.store,
-            RunRecord(
-                id=run,
-                pipeline=compiled.pipeline.key,
-                started_at=started_at,
-                path=compiled.pipeline.path,
-                source=options.source,
-                policy=options.policy,
-                workers=compiled.workers or None,
-                seed=options.seed,
-                inputs={name: _plain(value) for name, value in options.inputs.items()},
-                options=options.words,
-                pools=tuple(
-                    PoolRecord(pool.name, pool.size or None, provider.urls if provider is not None else ())
-                    for pool, provider in zip(compiled.pools, compiled.providers, strict=True)
-                ),
-                forecast=forecast,
-                version=version,
-            ),
-        )
+        if options.earlier is not None:
+            self._journal = Journal.resume(options.store, run)
+        else:
+            self._journal = Journal(options.store, self._record(run, options, forecast, version))
         self.tasks(range(compiled.stages.static))
         self._journal.flush()  # the first attempt need not wait for the record it belongs to
         self.acknowledged: Callable[[int], Any] = self._journal.acknowledged
+
+    def _record(self, run: str, options: RunOptions, forecast: Mapping[str, Any] | None, version: str) -> RunRecord:
+        compiled = self._compiled
+        return RunRecord(
+            id=run,
+            pipeline=compiled.pipeline.key,
+            started_at=self._started_at,
+            path=compiled.pipeline.path,
+            source=options.source,
+            policy=options.policy,
+            workers=compiled.workers or None,
+            seed=options.seed,
+            inputs={name: _plain(value) for name, value in options.inputs.items()},
+            options=options.words,
+            pools=tuple(
+                PoolRecord(pool.name, pool.size or None, provider.urls if provider is not None else ())
+                for pool, provider in zip(compiled.pools, compiled.providers, strict=True)
+            ),
+            forecast=forecast,
+            version=version,
+        )
 
     def publish(self, events: Sequence[ev.Event]) -> int:
         """Queue events; attempts that failed leave a sample too. Gives the position of the last."""
@@ -123,6 +127,8 @@ class Recording:
                 accepted=answered.accepted,
             )
         )
+        if started.pool == CONTROL:
+            return
         self._journal.sample(
             self._sample(
                 started,

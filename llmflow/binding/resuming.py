@@ -17,6 +17,7 @@ from llmflow.errors import UsageError
 from llmflow.history import stories
 from llmflow.history.records import StoredAnswer, StoredRun
 from llmflow.history.store import Store
+from llmflow.protocol import Usage
 
 GOING_ON = ("failed", "stopped", "paused", "interrupted", "running")
 """Statuses of runs that can be resumed; a run that still has its process is refused by its lock."""
@@ -56,6 +57,17 @@ def earlier_of(store: Store, run: StoredRun) -> Earlier:
     )
 
 
+def cut_off(store: Store, run: StoredRun) -> list[str]:
+    """The attempts that were under way when the run's process died: they may have been paid for, and run again."""
+    names = {task.task: task for task in stories.tasks(store, run.record.id)}
+    calls = []
+    for started in stories.in_flight(store, run.record.id):
+        task = names.get(started.task)
+        if task is not None and started.pool >= 0:
+            calls.append(task.name if task.item is None else f"{task.name}[{task.item}]")
+    return calls
+
+
 def last_outputs(store: Store, pipeline: str, tasks: frozenset[str]) -> Iterator[Known]:
     """The last good answer of each of `tasks`, whatever it was asked: for the parts of a pipeline that do not run."""
     missing = set(tasks)
@@ -85,6 +97,6 @@ def _reply(stored: StoredAnswer, *, key: str | None = "") -> Reply:
         value=answer.text if answer.text is not None else answer.output,
         asked=answer.messages,
         key=answer.key if key == "" else key,
-        usage=answer.usage if key == "" else None,
+        usage=answer.usage if key == "" and answer.usage != Usage() else None,
         finish_reason=answer.finish_reason,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from llmflow.binding.answered import Answered, Reply
+from llmflow.binding.answered import Answered, Reply, key_of
 from llmflow.binding.asking import asked_of, request_for, request_key
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
@@ -85,7 +85,7 @@ class Work:
         if stage.role is not Role.PLAIN:
             return "expand"
         if task.approve is not None:
-            return self._approval(index, node, scope)
+            return self._approval(started, node, scope)
         if self._compiled.specs[stage.index].pools[0] != CONTROL:
             return self._recalled(started, node, scope)
         return self._computed(index, node, scope)
@@ -111,16 +111,27 @@ class Work:
         self._check(node.stage.task, output, scope)
         return self._answered(index, node, output, scope)
 
-    def _approval(self, index: int, node: Node, scope: Mapping[str, Any]) -> str | None:
-        name = self._nodes.graph.names[index]
+    def _approval(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> str | None:
+        """What has been decided already, on the command line or in an earlier part of the run; else ask, or wait."""
+        name = self._nodes.graph.names[started.task]
         if name in self._approved:
-            return self._decided(index, node, self._approved[name], "", scope)
+            return self._decided(started, node, self._approved[name], "", scope)
+        reply = self._recall.find(started, node, lambda: _approval_key(node, scope))
+        if reply is not None:
+            return self._answered(started.task, node, reply.value, scope)
         return None if self._ask is not None else "hold"
 
-    def _decided(self, index: int, node: Node, approved: bool, comment: str, scope: Mapping[str, Any]) -> str:
+    def _decided(
+        self, started: AttemptStarted, node: Node, approved: bool, comment: str, scope: Mapping[str, Any]
+    ) -> str:
         if not approved:
             raise CallFailed(FailureKind.REFUSAL, f"not approved{': ' + comment if comment else ''}", retryable=False)
-        return self._answered(index, node, {"approved": True, "comment": comment}, scope)
+        output = {"approved": True, "comment": comment}
+        assert node.stage.task.approve is not None
+        asked = {"approve": node.stage.task.approve.text(scope)}
+        now = self._clock.now()
+        self._keep(Answered(started, Reply(output, asked, _approval_key(node, scope)), output, True, "", now, 0.0, 1))
+        return self._answered(started.task, node, output, scope)
 
     def _recalled(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> str:
         """Answers that are there already, one after the other as long as they fit what would be asked now."""
@@ -162,7 +173,7 @@ class Work:
         if task.approve is not None:
             assert self._ask is not None
             approved, comment = await self._ask(self._nodes.graph.names[index], task.approve.text(scope))
-            return self._decided(index, node, approved, comment, scope)
+            return self._decided(started, node, approved, comment, scope)
         if self._nothing_to_fold(index, node, scope):
             return "done"
         scope = self._scope(index, node)
@@ -337,3 +348,9 @@ class Work:
             return False
         self._answered(index, node, None, scope)
         return True
+
+
+def _approval_key(node: Node, scope: Mapping[str, Any]) -> str:
+    """A decision stands as long as the question does."""
+    assert node.stage.task.approve is not None
+    return key_of("approve", node.stage.task.approve.text(scope))

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from llmflow.binding.estimates import estimates
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, parse_budget, source_text
 from llmflow.binding.recall import Recall
-from llmflow.binding.resuming import earlier_of, file_of, find_run, last_outputs
+from llmflow.binding.resuming import cut_off, earlier_of, file_of, find_run, last_outputs
 from llmflow.binding.selection import Selection, select
 from llmflow.commands.asking import at_terminal
 from llmflow.commands.console import as_json, deliver, say
@@ -27,6 +27,7 @@ from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
 from llmflow.language.inputs import check_inputs, parse_given
 from llmflow.providers.local_model import show_progress
+from llmflow.quantities import plural
 from llmflow.reports.summary_text import render_summary
 from llmflow.views.choice import view_for
 from llmflow.views.view import View
@@ -98,6 +99,10 @@ class RunCommand:
             stored = self._stored(history)
             words, file = words.over(dict(stored.record.options)), file_of(stored)
             earlier = earlier_of(history, stored)
+            if calls := cut_off(history, stored):
+                say(
+                    f"{plural(len(calls), 'call')} had no known end and may have been paid for: {', '.join(calls[:10])}"
+                )
         assert file is not None
         choice = model_choice(words.models)
         pipeline = load_file(file, choice)
@@ -131,7 +136,8 @@ class RunCommand:
         )
         gc.freeze()  # what was loaded stays to the end, so the collector need not look through it again
         gc.enable()
-        return asyncio.run(execute(compiled, options))
+        with redirect_stdout(sys.stderr):  # what a `python` task prints is for people; our output is data
+            return asyncio.run(execute(compiled, options))
 
     def _stored(self, history: Store) -> StoredRun:
         """The run to go on with: FILE's last one that did not end well, the one with this id, or the last of all."""

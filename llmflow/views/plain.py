@@ -69,7 +69,10 @@ class PlainLines:
             elif type(event) is ev.TaskSucceeded:
                 task = event.task
                 tokens = f", {tokens_text(usage[task])}" if task in usage else ""
-                lines.append(f"{stamp}  {names[task]}  succeeded after {at - first_started_at[task]:.2f} s{tokens}\n")
+                took = at - first_started_at[task]
+                # NaN: no attempt was made, an earlier answer served
+                how = f"after {took:.2f} s" if took == took else "with an earlier answer"
+                lines.append(f"{stamp}  {names[task]}  succeeded {how}{tokens}\n")
             elif (sentence := others.get(type(event))) is not None:
                 lines.append(f"{stamp}  {sentence(event)}\n")
         if lines:
