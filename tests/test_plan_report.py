@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from small_graphs import graphs
-from worked_example import worked_example
+from worked_example import EDGES, worked_example
 
 from llmflow.reports.gantt_text import Block, render_gantt
 from llmflow.reports.graph_text import render_graph
@@ -17,24 +16,21 @@ from llmflow.reports.plan import Plan, make_plan
 from llmflow.reports.plan_json import plan_json
 from llmflow.reports.plan_text import render_plan
 from llmflow.sanitise import width
+from llmflow.scheduling.estimates import Estimate, Source
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.tasks import TaskSpec
 
 
-@dataclass(frozen=True)
-class Belief:
-    mean: float
-    sd: float = 0.0
-    source: str = "author"
-    samples: int = 0
+def belief(mean: float, sd: float = 0.0, source: Source = "author", samples: int = 0) -> Estimate:
+    return Estimate(mean, sd, source, samples)
 
 
 def plan_of_the_worked_example(policy: str = "critical-path", workers: int = 4) -> Plan:
     graph, durations = worked_example()
     specs = [TaskSpec(pools=(0,))] * len(graph)
-    beliefs = [Belief(d) for d in durations]
+    beliefs = [belief(d) for d in durations]
     pools, compare = [PoolSpec("sim", workers)], ["critical-path", "fifo"]
     return make_plan(graph, specs, pools, beliefs, policy=policy, compare=compare, name="worked_example")
 
@@ -103,16 +99,29 @@ def test_plan_json_has_the_promised_keys() -> None:
         "schema": "llmflow.plan/1",
         "name": "worked_example",
         "policy": "critical-path",
+        "decision": {"order": "critical-path", "reason": "", "samples": 0, "evidence": []},
         "makespan": 52.0,
+        "p10": 52.0,
+        "p50": 52.0,
+        "p90": 52.0,
+        "samples": 1,
         "lower_bound": 52.0,
         "lower_bound_kind": "critical path",
         "ratio": 1.0,
         "policies": {"critical-path": 52.0, "fifo": 62.0},
+        "forecasts": {
+            "critical-path": {"mean": 52.0, "p10": 52.0, "p50": 52.0, "p90": 52.0},
+            "fifo": {"mean": 62.0, "p10": 62.0, "p50": 62.0, "p90": 62.0},
+        },
         "one_worker": 95.0,
         "unlimited": 52.0,
         "workers": None,
         "pools": [{"name": "sim", "workers": 4}],
+        "one_more_worker": [],
+        "what_if": [],
         "critical_path": ["S1", "Gate", "C1", "C2", "C3", "End"],
+        "criticality": {name: float(not name.startswith("M")) for name in EDGES},
+        "notes": [],
         "estimated": True,
     }
     assert schedule[4] == {"task": "M1", "pool": "sim", "worker": 1, "start": 1.0, "finish": 6.0}
@@ -125,13 +134,15 @@ def test_plan_json_has_the_promised_keys() -> None:
         "sd": 0.0,
         "source": "author",
         "samples": 0,
+        "expected_start": 1.0,
+        "expected_finish": 6.0,
     }
 
 
 def test_without_any_estimate_the_plan_says_that_it_counts_units() -> None:
     graph = Graph.of({"a": [], "v": ["a"], "b": ["v"]})
     specs = [TaskSpec(pools=(0,)), TaskSpec(pools=(CONTROL,)), TaskSpec(pools=(0,))]
-    beliefs = [Belief(1.0, source="default")] * 3
+    beliefs = [belief(1.0, source="default")] * 3
     plan = make_plan(graph, specs, [PoolSpec("local", 2)], beliefs, policy="fifo", name="hello", compare=[])
     assert render_plan(plan, columns=60) == (
         "hello: 3 tasks; workers: local × 2\n"
@@ -159,7 +170,7 @@ def test_without_any_estimate_the_plan_says_that_it_counts_units() -> None:
 
 def test_all_policies_are_compared_unless_some_are_named() -> None:
     graph, durations = worked_example()
-    specs, beliefs = [TaskSpec(pools=(0,))] * len(graph), [Belief(d) for d in durations]
+    specs, beliefs = [TaskSpec(pools=(0,))] * len(graph), [belief(d) for d in durations]
     plan = make_plan(graph, specs, [PoolSpec("sim", 4)], beliefs, policy="fifo")
     assert sorted(plan.policies) == sorted(POLICIES)
     assert next(iter(plan.policies)) == plan.policy == "fifo"
@@ -167,15 +178,15 @@ def test_all_policies_are_compared_unless_some_are_named() -> None:
 
 def test_learned_durations_show_their_spread_and_on_how_many_samples_they_stand() -> None:
     graph = Graph.of({"a": []})
-    belief = Belief(2.5, 0.25, "task", 12)
-    plan = make_plan(graph, [TaskSpec(pools=(0,))], [PoolSpec("local", 2)], [belief], policy="fifo", name="x")
+    learned = belief(2.5, 0.25, "task", 12)
+    plan = make_plan(graph, [TaskSpec(pools=(0,))], [PoolSpec("local", 2)], [learned], policy="fifo", name="x")
     assert "*  a     2.50   0.00   0.00    2.50  local/0  2.50 ± 0.25  task (12 samples)\n" in render_plan(plan)
 
 
 def test_a_large_plan_shows_its_top_and_says_how_much_is_left_out() -> None:
     graph = Graph.of({f"t{i}": [f"t{i - 100}"] if i >= 100 else [] for i in range(6000)})
     specs = [TaskSpec(pools=(0,))] * 6000
-    plan = make_plan(graph, specs, [PoolSpec("sim", 40)], [Belief(1.0)] * 6000, policy="fifo", name="large")
+    plan = make_plan(graph, specs, [PoolSpec("sim", 40)], [belief(1.0)] * 6000, policy="fifo", name="large")
     text = render_plan(plan, columns=80, most=10)
     lines = text.splitlines()
     assert list(plan.policies) == ["fifo"]
@@ -215,7 +226,7 @@ def test_a_gantt_chart_shows_short_and_many_blocks_as_far_as_it_can() -> None:
 def test_a_schedule_keeps_dependencies_and_never_doubles_a_worker(case: tuple[Graph, list[float]]) -> None:
     graph, durations = case
     specs = [TaskSpec(pools=(0,))] * len(graph)
-    plan = make_plan(graph, specs, [PoolSpec("sim", 2)], [Belief(d) for d in durations], policy="critical-path")
+    plan = make_plan(graph, specs, [PoolSpec("sim", 2)], [belief(d) for d in durations], policy="critical-path")
     for task, dependencies in zip(plan.tasks, graph.dependencies, strict=True):
         assert all(plan.tasks[d].finish <= task.start for d in dependencies)
     for worker in (0, 1):

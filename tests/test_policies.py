@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from random_graphs import random_scenarios
+from random_graphs import flaws, random_scenarios
+from random_schedules import random_graph, random_graphs
 from worked_example import worked_example
 
+from llmflow.scheduling.bounds import pooled_lower_bound
+from llmflow.scheduling.estimates import Estimate, Source
 from llmflow.scheduling.graph import Graph, upward_ranks
+from llmflow.scheduling.list_schedule import list_schedule
 from llmflow.scheduling.policies import DEFAULT_POLICY, POLICIES, inherited_priorities
+from llmflow.scheduling.setting import Decision, Setting
+from llmflow.scheduling.simulate import simulate
+from llmflow.scheduling.spread import with_spread
 
 DIAMOND = Graph.of({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"], "e": []})
 DURATIONS = [1.0, 5.0, 2.0, 1.0, 9.0]
@@ -18,6 +29,7 @@ def test_each_policy_ranks_a_diamond_in_its_own_way() -> None:
         "fifo": [0.0, 0.0, 0.0, 0.0, 0.0],
         "level": [0.0, -1.0, -1.0, -2.0, 0.0],
         "longest-task": [1.0, 5.0, 2.0, 1.0, 9.0],
+        "stochastic": [7.0, 6.0, 3.0, 1.0, 9.0],
     }
 
 
@@ -59,3 +71,149 @@ def test_a_task_that_urgent_ones_wait_for_cannot_be_put_off() -> None:
 def test_without_priorities_nothing_is_inherited() -> None:
     graph, _ = worked_example()
     assert inherited_priorities(graph, [0] * len(graph)) == [0] * len(graph)
+
+
+CLOCKLESS = 40
+"""Iterations of a search in these tests: budgets by the clock would make them depend on the machine."""
+
+
+def believed(durations: Sequence[float], cv: float = 0.0, source: Source = "task", samples: int = 9) -> list[Estimate]:
+    return [Estimate(d, d * cv, source, samples) for d in durations]
+
+
+def setting_of(graph: Graph, durations: Sequence[float], workers: int = 3, cv: float = 0.0, **more: Any) -> Setting:
+    return Setting(graph, believed(durations, cv), [workers], iterations=CLOCKLESS, **more)
+
+
+def decided(setting: Setting) -> Decision:
+    return POLICIES["stochastic"].decide(setting)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_gives_a_sound_schedule_on_mixed_pools(name: str) -> None:
+    for scenario in random_scenarios(60):
+        case = replace(scenario, workers=0)
+        graph = case.graph
+        setting = Setting(
+            graph,
+            believed(case.durations, 0.4),
+            workers=[pool.size for pool in case.pools],
+            pool_of=[spec.pools[0] for spec in case.specs],
+            seed=5,
+            budget_s=1.0,
+            iterations=3,
+        )
+        decision = POLICIES[name].decide(setting)
+        assert decision.policy == name
+        ranked = replace(case, priorities=decision.priorities)
+        plan = simulate(graph, case.specs, case.pools, case.durations, decision.priorities)
+        assert (case.name, flaws(ranked, plan.story)) == (case.name, [])
+        bound = pooled_lower_bound(graph, case.durations, setting.pool_of, setting.workers)
+        assert bound.value <= plan.makespan * (1 + 1e-9)
+
+
+def test_with_a_worker_for_every_task_there_is_nothing_to_choose() -> None:
+    graph, durations = worked_example()
+    for workers in (0, 17, 20):
+        found = decided(setting_of(graph, durations, workers, 0.5))
+        assert found == Decision(
+            "stochastic",
+            "critical-path",
+            upward_ranks(graph, durations),
+            "there is a worker for every task: the order does not matter",
+        )
+
+
+def test_certain_durations_are_planned_and_never_worse_than_the_critical_path() -> None:
+    shorter = 0
+    for graph, durations, _ in random_graphs(60, [12, 20, 30]):
+        found = decided(setting_of(graph, durations, 2))
+        reference = list_schedule(graph, durations, upward_ranks(graph, durations), 2).makespan
+        length = list_schedule(graph, durations, found.priorities, 2).makespan
+        assert length <= reference
+        assert found.evidence[0].mean == reference
+        assert (found.order == "critical-path") == (length == reference)
+        shorter += length < reference
+    assert shorter >= 3
+
+
+def test_a_plan_that_meets_the_bound_says_that_no_schedule_is_shorter() -> None:
+    graph, durations = worked_example()
+    found = decided(setting_of(graph, durations, 4))
+    assert (found.order, found.reason) == (
+        "critical-path",
+        "the critical path meets the lower bound: no schedule is shorter",
+    )
+
+
+def test_uncertain_durations_are_tried_on_common_samples() -> None:
+    graph, durations = random_graph(3, 30, density=0.1)
+    found = decided(setting_of(graph, durations, 3, 0.5, budget_s=9.0))
+    assert found.samples == 200
+    assert found.evidence[0].policy == "critical-path"
+    best = next(e for e in found.evidence if e.policy == found.order)
+    assert best.difference == 0 if found.order == "critical-path" else best.difference < -2 * best.error
+
+
+def test_the_same_setting_is_decided_the_same_way_again() -> None:
+    graph, durations = random_graph(11, 25, density=0.1)
+    for cv in (0.0, 0.1, 0.7):
+        first, second = (decided(setting_of(graph, durations, 3, cv, budget_s=9.0, seed=4)) for _ in range(2))
+        assert first == second
+
+
+def test_without_a_budget_the_critical_path_stands() -> None:
+    graph, durations = random_graph(3, 30, density=0.1)
+    for cv in (0.0, 0.5):
+        found = decided(setting_of(graph, durations, 3, cv, budget_s=0.0))
+        assert (found.order, found.reason) == ("critical-path", "no time to search was given")
+        assert found.priorities == upward_ranks(graph, durations)
+
+
+def test_a_run_of_milliseconds_gets_no_time_for_a_search() -> None:
+    graph, durations = random_graph(3, 30, density=0.1)
+    quick = [d / 1e6 for d in durations]
+    for cv in (0.0, 0.5):
+        assert decided(setting_of(graph, quick, 3, cv)).reason == "a search would cost more than it can save"
+    # Simulated runs go faster than real ones: the same seconds, a thousandth of the time to think.
+    assert decided(setting_of(graph, durations, 3, speed=1e6)).reason == "a search would cost more than it can save"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"grows": True}, "items come while the run goes on and share one rank per task"),
+        ({"urgencies": [0, 0, 2, 0, 0]}, "the author's priorities come first"),
+        ({"estimates": [Estimate(1.0)] * 5}, "no history: the shape of the graph decides"),
+        (
+            {"workers": [3, 1], "pool_of": [0, 0, 1, 1, 0], "cap": 2},
+            "a cap over pools of different sizes is beyond the search",
+        ),
+    ],
+)
+def test_what_keeps_stochastic_from_searching_is_said(changes: dict[str, Any], reason: str) -> None:
+    setting = replace(setting_of(DIAMOND, DURATIONS, 1, 0.5), **changes)
+    found = decided(setting)
+    assert (found.order, found.reason) == ("critical-path", reason)
+    assert found.priorities == upward_ranks(DIAMOND, setting.means)
+
+
+def test_a_cap_on_the_run_is_one_pool_to_the_search() -> None:
+    graph, durations = random_graph(7, 30, density=0.1)
+    halves = [task % 2 for task in range(len(graph))]
+    capped = decided(replace(setting_of(graph, durations), workers=[0, 3], pool_of=halves, cap=3))
+    pooled = decided(setting_of(graph, durations, 3))
+    assert capped == pooled
+
+
+def test_guesses_and_single_samples_get_the_spread_that_they_cannot_have_measured() -> None:
+    given = [
+        Estimate(2.0),
+        Estimate(2.0, 0.0, "task", 1),
+        Estimate(2.0, 0.0, "task", 2),
+        Estimate(2.0, 0.3, "model", 1),
+        Estimate(2.0, 0.0, "author"),
+        Estimate(0.0),
+    ]
+    assert [e.sd for e in with_spread(given)] == [2.0, 1.0, 0.0, 0.3, 0.0, 0.0]
+    assert [e.mean for e in with_spread(given)] == [e.mean for e in given]

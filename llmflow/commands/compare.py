@@ -70,7 +70,7 @@ def compare(
                         environment=os.environ,
                         plan_budget=question.budget_s,
                     )
-                    say(f"running with {size} workers, {name}")
+                    say(f"running {name} with -j {size}")
                     found.append(_executed(name, compiled, asyncio.run(execute(compiled, options)), plan))
                 else:
                     found.append(_simulated(name, compiled, plan))

@@ -1,0 +1,234 @@
+"""`llmflow plan` as a whole: its odds, its variations, mixed pools, growing graphs; and that a run does as planned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import EXAMPLES, llmflow, pipeline
+
+from llmflow.history.store import Store
+from llmflow.history.stories import runs
+
+WORKED = str(EXAMPLES / "worked_example.yaml")
+
+MIXED = """
+name: mixed
+providers:
+  hosted: {kind: simulated}
+  gpu: {kind: simulated, workers: 1}
+defaults: {model: hosted/any}
+tasks:
+  a: {prompt: x, estimate: 2s}
+  b: {prompt: x, estimate: 3s}
+  c: {prompt: "{{ tasks.a.output }}", estimate: 4s, model: gpu/any}
+  d: {prompt: "{{ tasks.b.output }}", estimate: 5s, model: gpu/any}
+  e: {prompt: "{{ tasks.c.output }}", estimate: 6s}
+"""
+
+RISKY = MIXED.replace("estimate: 3s", "estimate: {p50: 3s, p95: 12s}").replace("simulated", "simulated, speed: 500")
+
+
+def plan_of(file: Path | str, *words: str) -> dict[str, Any]:
+    ended = llmflow("plan", str(file), "--json", *words)
+    assert (ended.code, ended.err) == (0, "")
+    document: dict[str, Any] = json.loads(ended.out)
+    return document
+
+
+def test_the_plan_of_mixed_pools_with_what_would_change_it(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, MIXED)
+    ended = llmflow(
+        "plan", str(file), "--what-if", "pool:gpu=2", "--what-if", "workers=1", "--what-if", "model=hosted/b"
+    )
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (
+        "mixed: 5 tasks; workers: hosted × unlimited, gpu × 1\n"
+        "\n"
+        "0  a, b\n"
+        "1  c ← a\n"
+        "1  d ← b\n"
+        "2  e ← c\n"
+        "\n"
+        "   TASK   RANK  SLACK  START  FINISH  WORKER    ESTIMATE  FROM\n"
+        "*  a     12.00   0.00   0.00    2.00  hosted/0      2.00  author\n"
+        "*  c     10.00   0.00   2.00    6.00  gpu/0         4.00  author\n"
+        "   b      8.00   4.00   0.00    3.00  hosted/1      3.00  author\n"
+        "*  e      6.00   0.00   6.00   12.00  hosted/0      6.00  author\n"
+        "   d      5.00   4.00   6.00   11.00  gpu/0         5.00  author\n"
+        "\n"
+        "critical path  a → c → e = 12.00 s\n"
+        "makespan       stochastic        12.00 s  (chosen)\n"
+        "               critical-path     12.00 s\n"
+        "               fifo              12.00 s\n"
+        "               level             12.00 s\n"
+        "               longest-task      12.00 s\n"
+        "               random            12.00 s\n"
+        "               one worker        20.00 s\n"
+        "               unlimited workers 12.00 s\n"
+        "order          critical-path: the critical path meets the lower bound: no schedule is shorter\n"
+        "lower bound    12.00 s (critical path); ratio of makespan to lower bound 1.000\n"
+        "\n"
+        "one more       gpu 1 → 2: 12.00 s (±0 %)\n"
+        "what if        pool:gpu=2: 12.00 s (±0 %); lower bound 12.00\n"
+        "               workers=1: 20.00 s (+67 %); lower bound 20.00\n"
+        "               model=hosted/b: 12.00 s (±0 %); lower bound 12.00\n"
+        "\n"
+        "gpu/0     ··············│c─────────────────────────────│d─────────────────────────────────────·······\n"
+        "hosted/0  │a────────────······························│e────────────────────────────────────────────\n"
+        "hosted/1  │b────────────────────·····································································\n"
+        "          0                                                                                   12.00 s\n"
+    )
+
+
+def test_uncertain_durations_give_odds(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, RISKY)
+    plan = plan_of(file)
+    assert plan == plan_of(file)
+    assert plan["samples"] == 200
+    assert plan["p10"] <= plan["p50"] <= plan["p90"]
+    assert plan["p50"] == plan["forecasts"][plan["policy"]]["p50"]
+    assert list(plan["forecasts"]) == list(plan["policies"])
+    assert plan["criticality"]["a"] == plan["criticality"]["c"] == plan["criticality"]["e"]
+    assert plan["criticality"]["b"] == plan["criticality"]["d"]
+    assert plan["criticality"]["a"] + plan["criticality"]["b"] == pytest.approx(1.0)
+    # The file's estimate of b is a median of 3 s and is drawn with its own mean and spread.
+    assert plan["tasks"]["b"]["expected_start"] == 0.0
+    assert plan["tasks"]["b"]["expected_finish"] == pytest.approx(plan["tasks"]["b"]["estimate"], rel=0.3)
+
+
+def test_a_policy_by_name_is_planned_alone_and_without_samples(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, RISKY)
+    plan = plan_of(file, "--policy", "critical-path")
+    assert list(plan["policies"]) == ["critical-path"]
+    assert (plan["samples"], plan["p50"], plan["criticality"], plan["one_more_worker"]) == (0, None, None, [])
+    assert plan_of(file, "--policy", "critical-path", "--samples", "30")["samples"] == 30
+
+
+def test_one_more_worker_and_what_ifs_stand_beside_the_plan() -> None:
+    plan = plan_of(WORKED, "-j", "3", "--what-if", "workers=4", "--what-if", "workers=unlimited")
+    assert plan["makespan"] == 53.0
+    assert plan["one_more_worker"] == [
+        {
+            "what": "workers 3 → 4",
+            "makespan": 52.0,
+            "change": 52 / 53 - 1,
+            "lower_bound": 52.0,
+            "p50": None,
+            "p90": None,
+        }
+    ]
+    assert [(w["what"], w["makespan"]) for w in plan["what_if"]] == [("workers=4", 52.0), ("workers=unlimited", 52.0)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "gpus=3",
+            "--what-if cannot read 'gpus=3'\n"
+            "  hint: write workers=N, pool:NAME=N or model:ALIAS=provider/name (N may be `unlimited`)\n",
+        ),
+        ("pool:gpus=3", "the pipeline uses no pool 'gpus'\n  hint: did you mean gpu?\n"),
+        ("pool:gpu=0", "--workers takes a number from 1 or `unlimited`, not '0'\n"),
+        ("workers=many", "--workers takes a number from 1 or `unlimited`, not 'many'\n"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_said(tmp_path: Path, change: str, said: str) -> None:
+    ended = llmflow("plan", str(pipeline(tmp_path, MIXED)), "--what-if", change)
+    assert (ended.code, ended.out, ended.err) == (2, "", said)
+
+
+def test_without_a_budget_the_critical_path_is_planned_and_a_wrong_budget_is_refused() -> None:
+    plan = plan_of(WORKED, "-j", "4", "--plan-budget", "0")
+    assert (plan["makespan"], plan["policy"]) == (52.0, "stochastic")
+    assert plan["decision"] == {
+        "order": "critical-path",
+        "reason": "no time to search was given",
+        "samples": 0,
+        "evidence": [],
+    }
+    ended = llmflow("plan", WORKED, "--plan-budget", "2")
+    assert (ended.code, ended.err) == (
+        2,
+        "--plan-budget: `2` has no unit; write `2s` for seconds, or use `ms`, `m` or `h`\n",
+    )
+
+
+def test_a_priority_of_the_author_moves_the_plan(tmp_path: Path) -> None:
+    text = """
+name: urgent
+providers: {sim: {kind: simulated, workers: 1}}
+defaults: {model: sim/any}
+tasks:
+  long: {prompt: x, estimate: 9s}
+  first: {prompt: x, estimate: 1s}
+  urgent: {prompt: "{{ tasks.first.output }}", estimate: 1s, priority: 5}
+"""
+    plan = plan_of(pipeline(tmp_path, text))
+    assert [row["task"] for row in plan["schedule"]] == ["first", "urgent", "long"]
+    assert plan["decision"]["reason"] == "the author's priorities come first"
+    calm = plan_of(pipeline(tmp_path, text.replace(", priority: 5", "")))
+    assert [row["task"] for row in calm["schedule"]] == ["long", "first", "urgent"]
+
+
+GROWING = """
+name: growing
+providers: {sim: {kind: simulated, speed: 500, workers: 2}}
+defaults: {model: sim/any}
+tasks:
+  words: {value: ["a", "b", "c", "d"]}
+  each: {foreach: {items: "{{ tasks.words.output }}"}, prompt: "{{ item }}", estimate: 3s}
+  sum: {prompt: "{{ tasks.each.outputs }}", estimate: 2s}
+finally:
+  tidy: {prompt: x, estimate: 100s}
+"""
+
+
+def test_a_growing_graph_is_planned_with_the_items_that_history_saw(tmp_path: Path) -> None:
+    file, store = pipeline(tmp_path, GROWING), str(tmp_path / "store")
+    before = plan_of(file, "--store", store)
+    assert before["notes"] == ["each: how many items it will have is not known; 1 is assumed"]
+    assert before["makespan"] == 5.0  # what is tidied up finally is no part of it
+    assert llmflow("run", str(file), "--store", store).code == 0
+    after = plan_of(file, "--store", store)
+    assert after["notes"] == ["each: 4 items, as in its last run"]
+    assert after["makespan"] == 8.0
+    assert [row["task"] for row in after["schedule"]][-5:] == ["each[0]", "each[1]", "each[2]", "each[3]", "sum"]
+    assert after["decision"]["reason"] == "items come while the run goes on and share one rank per task"
+    assert "note: each: 4 items, as in its last run\n" in llmflow("plan", str(file), "--store", store).out
+
+
+def stored_forecast(store: Path) -> dict[str, Any]:
+    with Store.open(store) as history:
+        (run,) = runs(history)
+    assert run.record.forecast is not None
+    return dict(run.record.forecast)
+
+
+def test_a_run_stores_what_it_was_predicted_to_take_and_why_it_went_in_this_order(tmp_path: Path) -> None:
+    file, store = pipeline(tmp_path, RISKY), tmp_path / "store"
+    assert llmflow("run", str(file), "--store", str(store)).code == 0
+    forecast = stored_forecast(store)
+    plan = plan_of(file)
+    assert forecast["makespan"] == plan["makespan"]
+    assert forecast["p10"] <= forecast["p50"] <= forecast["p90"]
+    assert forecast["samples"] >= 20
+    assert forecast["decision"] == plan["decision"]
+
+
+def test_a_run_without_any_estimate_has_no_forecast(tmp_path: Path) -> None:
+    text = "name: x\nproviders: {sim: {kind: simulated, speed: 500, workers: 1}}\n"
+    file = pipeline(tmp_path, text + "defaults: {model: sim/any}\ntasks: {a: {prompt: x}, b: {prompt: y}}\n")
+    assert llmflow("run", str(file), "--store", str(tmp_path / "store")).code == 0
+    decision = {
+        "order": "critical-path",
+        "reason": "no history: the shape of the graph decides",
+        "samples": 0,
+        "evidence": [],
+    }
+    assert stored_forecast(tmp_path / "store") == {"decision": decision}
+    unknown = plan_of(file, "--store", str(tmp_path / "elsewhere"))
+    assert (unknown["p50"], unknown["criticality"], unknown["estimated"]) == (None, None, False)
