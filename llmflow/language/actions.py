@@ -100,7 +100,7 @@ def _check_url(url: str, at: int, reading: Reading) -> None:
 
 
 def http_of(values: Mapping[str, Any]) -> Http | None:
-    return Http(**{"method": "GET", **values["http"]}) if "http" in values else None
+    return Http(**{"method": "GET", **values["http"]}) if "url" in values.get("http", ()) else None
 
 
 def is_tried_once(values: Mapping[str, Any]) -> bool:

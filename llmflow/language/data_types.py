@@ -127,12 +127,13 @@ class ItemTemplate:
         if template is INVALID:
             return INVALID
         if not template.single:
+            hint = ""
             if any(mark in node.text for mark in _MARKS):
                 hint = "exactly one `{{ … }}` keeps the type of its value; with text around it, it is text"
+            elif _PATH.fullmatch(node.text):
+                hint = f'write `"{{{{ {node.text[:80]} }}}}"`'
             elif re.fullmatch(r"\S+\.[a-z]+", node.text):
                 hint = f"write `{{file: {node.text[:80]}}}` for the rows of a file"
-            else:
-                hint = f'write `"{{{{ {node.text[:80]} }}}}"`' if _PATH.fullmatch(node.text) else ""
             reading.problem(node.at, f"`{name}` must be a list, not text", hint)
             return INVALID
         return Structure(template)

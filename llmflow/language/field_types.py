@@ -332,7 +332,8 @@ class MapOf:
 
     @property
     def words(self) -> str:
-        return f"a mapping of {self.names.what} to {self.value.words}"
+        value = self.value.words
+        return f"a mapping of {self.names.what} to {'its fields' if value.startswith('a mapping') else value}"
 
     def read(self, node: Node, name: str, reading: Reading) -> Any:
         if not isinstance(node, yaml.Mapping):

@@ -257,7 +257,7 @@ class _Loading:
     def _models(self, values: dict[str, Any], providers: dict[str, ProviderSpec]) -> Models:
         names = [name for name in self._names("providers") or () if name not in CODE_POOLS]
         kinds = {name: providers[name].kind if name in providers else "" for name in names}
-        models = Models(self.reading, kinds, self.heritage.kinds)
+        models = Models(self.reading, kinds, self.heritage.kinds, self.heritage.together.told)
         written = self._names("models") or {}
         models.broken.update(written)
         for alias, model in values.get("models", {}).items():

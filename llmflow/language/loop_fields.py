@@ -17,7 +17,7 @@ from llmflow.language.field_types import (
     is_mapping,
     is_scalar,
 )
-from llmflow.language.names import INPUT_NAMES, ITEM_NAMES
+from llmflow.language.names import ITEM_NAMES, WITH_NAMES
 from llmflow.language.records import Field, Record
 from llmflow.language.yaml_reader import Node
 
@@ -164,7 +164,7 @@ FOREACH_FIELD = Field(
 )
 MATRIX_FIELD = Field(
     "matrix",
-    MapOf(_LISTS, INPUT_NAMES, minimum=1),
+    MapOf(_LISTS, WITH_NAMES, minimum=1),
     "Runs the task once for each combination: name → list; `item.NAME` is the value.",
 )
 REDUCE_FIELD = Field("reduce", REDUCE, "Takes a long list together by pieces, one call for each.")

@@ -14,14 +14,16 @@ from llmflow.language.templates import Structure
 
 
 def foreach_of(values: Mapping[str, Any], shape: Shape | None) -> Foreach | None:
-    """From the valid values of a task."""
+    """From the values of a task; None also where what was written is not all valid, as for the others here."""
     if "matrix" in values:
         return Foreach(matrix=values["matrix"])
     if "foreach" not in values:
         return None
     written = values["foreach"]
-    if not isinstance(written, dict) or "items" not in written:
+    if not isinstance(written, dict) or written.keys() & {"file", "zip"}:
         written = {"items": written}
+    if "items" not in written:
+        return None
     rest = {"name" if key == "as" else key: value for key, value in written.items() if key != "items"}
     items = written["items"]
     if isinstance(items, Structure):
@@ -34,13 +36,13 @@ def foreach_of(values: Mapping[str, Any], shape: Shape | None) -> Foreach | None
 
 
 def reduce_of(values: Mapping[str, Any], shape: Shape | None) -> Reduce | None:
-    if "reduce" not in values:
+    if "items" not in values.get("reduce", ()):
         return None
     return Reduce(**values["reduce"], source=shape.source if shape is not None else "")
 
 
 def repeat_of(values: Mapping[str, Any]) -> Repeat | None:
-    return Repeat(**values["repeat"]) if "repeat" in values else None
+    return Repeat(**values["repeat"]) if len(values.get("repeat", ())) == 2 else None
 
 
 def check_loops(draft: Draft, reading: Reading, check_file: Callable[[str, int], None]) -> None:

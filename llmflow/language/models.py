@@ -10,8 +10,6 @@ from llmflow.language.fields import KINDS
 from llmflow.language.reading import Reading
 from llmflow.language.yaml_reader import Node
 
-NO_KINDS: Mapping[str, str] = {}
-
 NO_SAMPLING = ("temperature", "top_p", "top_k")
 """Parameters that the Anthropic SDK takes no more."""
 
@@ -24,12 +22,14 @@ def sampling_not_taken(kind: str, params: Collection[str]) -> list[str]:
 class Models:
     """The models of one file. `kinds` maps declared providers to their kind, `others` those of files that use it."""
 
-    def __init__(self, reading: Reading, kinds: Mapping[str, str], others: Mapping[str, str] = NO_KINDS) -> None:
-        self.reading, self.others = reading, others
+    def __init__(
+        self, reading: Reading, kinds: Mapping[str, str], others: Mapping[str, str], told: set[tuple[str, int]]
+    ) -> None:
+        """`told`: places of parameters that were reported, shared by all files."""
+        self.reading, self.others, self._told = reading, others, told
         self.kinds: dict[str, str] = {**{k: k for k in KINDS}, **kinds}
         self.aliases: dict[str, tuple[str, ...]] = {}
         self.broken: set[str] = set()
-        self._told: set[tuple[str, int]] = set()
         self._seen: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def add_alias(self, alias: str, names: tuple[str, ...], node: Node) -> None:

@@ -68,25 +68,28 @@ class Record:
             return mismatch(node, name, f"a mapping (`{self.fields[0].name}`, …)", reading)
         known = self.by_name
         values: dict[str, Any] = {}
+        hints = ""
         for index, (key, child) in enumerate(node.entries.items()):
             known_field = known.get(key)
             if known_field is None:
-                self._unknown(node, index, key, reading)
+                hints += self._unknown(node, index, key, reading)
                 continue
             reading.field = known_field.place
             value = known_field.type.read(child, key, reading)
             if value is not INVALID:
                 values[key] = value
         for needed in self.required:
-            if needed not in node.entries:
+            if needed not in node.entries and f"`{needed}`" not in hints:
                 reading.problem(node.at, f"{self.title} needs `{needed}`")
         return values
 
-    def _unknown(self, node: yaml.Mapping, index: int, key: str, reading: Reading) -> None:
+    def _unknown(self, node: yaml.Mapping, index: int, key: str, reading: Reading) -> str:
+        """Report a key that is not known; gives the hint."""
         hint = self.aliases.get(key) or reading.did_you_mean(key, self.by_name)
         if not hint:
             hint = "known here: " + ", ".join(self.by_name)
         reading.problem(node.key_places[index], f"unknown key `{key[:80]}` in {self.title}", hint)
+        return hint
 
     def schema(self) -> Schema:
         properties = {}

@@ -36,6 +36,8 @@ class Together:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     known_aliases: set[str] = field(default_factory=set)
     """Every alias that one of the files defines."""
+    told: set[tuple[str, int]] = field(default_factory=set)
+    """Places of defaults that do not fit a model and have been reported."""
 
 
 @dataclass(frozen=True, slots=True)
