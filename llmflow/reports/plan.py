@@ -197,7 +197,6 @@ def _outlook(
     samples: int,
     seed: int,
 ) -> Outlook | None:
-    from llmflow.scheduling.lean_schedule import LeanSchedules
     from llmflow.scheduling.outlook import affordable, certain, look_out
     from llmflow.scheduling.spread import with_spread
 
@@ -212,6 +211,10 @@ def _outlook(
         chosen = next(iter(priorities))
         priorities = {chosen: priorities[chosen]}
         wanted = affordable(len(graph), 1, samples)
+    if not wanted:
+        return None
+    from llmflow.scheduling.lean_schedule import LeanSchedules
+
     schedules = LeanSchedules(graph, specs, pools, workers=workers)
     return look_out(graph, beliefs, schedules, priorities, samples=wanted, seed=seed)
 

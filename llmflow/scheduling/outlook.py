@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from random import Random
+from typing import TYPE_CHECKING
 
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph
-from llmflow.scheduling.lean_schedule import LeanSchedules
 from llmflow.scheduling.statistics import quantile
+
+if TYPE_CHECKING:
+    from llmflow.scheduling.lean_schedule import LeanSchedules
 
 SAMPLES = 200
 """How many sampled runs an outlook rests on where they can be afforded."""
