@@ -13,13 +13,14 @@ from test_loader import EVERYTHING
 from llmflow.errors import PipelineError
 from llmflow.language.data_types import Parameters, plain_data
 from llmflow.language.field_types import FieldType
-from llmflow.language.fields import PIPELINE, TASK
+from llmflow.language.fields import PIPELINE
 from llmflow.language.loader import load
 from llmflow.language.reading import Reading
 from llmflow.language.records import Draft, Record, records_in
 from llmflow.language.reference import reference_page
 from llmflow.language.schema import json_schema
 from llmflow.language.source import Source
+from llmflow.language.task_fields import TASK
 from llmflow.language.yaml_reader import read_yaml
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +40,15 @@ RIGHT = [
     "tasks: {t: {prompt: x, output: {json_schema: {type: string}, validate: ['output == 1']}, on_error: continue}}",
     "{tasks: {t: {value: null}}, inputs: {a: , b: {type: list, default: [1]}}, providers: {openai: }}",
     "{tasks: {t: {value: x}}, outputs: {a b: x}}",
+    "tasks: {t: {foreach: [1, {a: b}], prompt: x}, u: {foreach: '{{ tasks.t.outputs }}', prompt: x}}",
+    "tasks: {t: {foreach: {items: {zip: [[1], '{{ inputs.x }}']}, as: pair, tolerate: 2.5%}, prompt: '{{ pair }}'}}",
+    "tasks: {t: {matrix: {a: [1], b: '{{ inputs.b }}'}, value: '{{ item.a }}'}}",
+    "tasks: {t: {reduce: {items: '{{ inputs.x }}', mode: tree, batch: 3}, prompt: '{{ items }}'}}",
+    "tasks: {t: {repeat: {until: true, max_iterations: 1}, command: [ls, '']}}",
+    "tasks: {t: {command: 'ls | wc', shell: true, args: ['{{ inputs.x }}'], env: {A: x}, stdin: [1]}}",
+    "tasks: {t: {http: {url: '{{ inputs.url }}/x', json: null, method: PUT}, timeout: 3s}}",
+    "tasks: {t: {python: 'a.b:c', with: {items: 1}, retry: {max_attempts: 3}}}",
+    "{tasks: {t: {approve: Sure?}}, finally: {e: {value: '{{ run.status }}'}}, providers: {host: {workers: 2}}}",
 ]
 
 WRONG = [
@@ -72,6 +82,61 @@ WRONG = [
     "{tasks: {t: {prompt: x}}, inputs: {a: string}}",
     "{tasks: {t: {prompt: x}}, env: HOME}",
     "{tasks: {t: {prompt: x}}, models: {a: []}}",
+    "tasks: {t: {foreach: 3, prompt: x}}",
+    "tasks: {t: {foreach: rows.jsonl, prompt: x}}",
+    "tasks: {t: {foreach: 'all {{ inputs.x }}', prompt: x}}",
+    "tasks: {t: {foreach: {as: row}, prompt: x}}",
+    "tasks: {t: {foreach: {file: a.jsonl, as: row}, prompt: x}}",
+    "tasks: {t: {foreach: {zip: []}, prompt: x}}",
+    "tasks: {t: {foreach: {zip: [abc]}, prompt: x}}",
+    "tasks: {t: {foreach: {items: [1], as: my-row}, prompt: x}}",
+    "tasks: {t: {foreach: {items: [1], tolerate: 120%}, prompt: x}}",
+    "tasks: {t: {foreach: {items: [1], tolerate: 0.05}, prompt: x}}",
+    "tasks: {t: {foreach: {items: [1], workers: 0}, prompt: x}}",
+    "tasks: {t: {foreach: {items: [1], window: none}, prompt: x}}",
+    "tasks: {t: {foreach: {items: [1], key: ''}, prompt: x}}",
+    "tasks: {t: {matrix: {}, prompt: x}}",
+    "tasks: {t: {matrix: {a: one}, prompt: x}}",
+    "tasks: {t: {matrix: {a: [1]}, foreach: [1], prompt: x}}",
+    "tasks: {t: {reduce: {batch: 3}, prompt: x}}",
+    "tasks: {t: {reduce: {items: [1], mode: map}, prompt: x}}",
+    "tasks: {t: {reduce: {items: [1]}, foreach: [1], prompt: x}}",
+    "tasks: {t: {reduce: {items: [1]}, repeat: {until: true, max_iterations: 2}, prompt: x}}",
+    "tasks: {t: {reduce: {items: [1]}, approve: Sure?}}",
+    "tasks: {t: {repeat: {until: true}, prompt: x}}",
+    "tasks: {t: {repeat: {until: true, max_iterations: 0}, prompt: x}}",
+    "tasks: {t: {repeat: {until: true, max_iterations: 2}, approve: Sure?}}",
+    "tasks: {t: {command: []}}",
+    "tasks: {t: {command: [sleep, 3]}}",
+    "tasks: {t: {command: ls, args: x}}",
+    "tasks: {t: {command: ls, env: [A]}}",
+    "tasks: {t: {command: ls, shell: maybe}}",
+    "tasks: {t: {command: 'echo {{ inputs.x }}'}}",
+    "tasks: {t: {command: [echo, '{{ inputs.x }}']}}",
+    "tasks: {t: {command: ls, model: openai/x}}",
+    "tasks: {t: {prompt: x, stdin: x}}",
+    "tasks: {t: {value: 1, timeout: 3s}}",
+    "tasks: {t: {value: 1, images: a.png}}",
+    "tasks: {t: {python: steps.py}}",
+    "tasks: {t: {python: 'steps.py:f()'}}",
+    "tasks: {t: {http: 'http://127.0.0.1/'}}",
+    "tasks: {t: {http: {method: GET}}}",
+    "tasks: {t: {http: {method: post, url: 'http://127.0.0.1/'}}}",
+    "tasks: {t: {http: {url: 'ftp://127.0.0.1/'}}}",
+    "tasks: {t: {http: {url: 'http://127.0.0.1/', headers: {'My Header': x}}}}",
+    "tasks: {t: {http: {url: 'http://127.0.0.1/', json: 1, body: x, method: POST}}}",
+    "tasks: {t: {uses: ''}}",
+    "tasks: {t: {uses: 3}}",
+    "tasks: {t: {approve: {message: Sure?}}}",
+    "tasks: {t: {approve: Sure?, output: {schema: {a: string}}}}",
+    "tasks: {t: {approve: Sure?, retry: {max_attempts: 2}}}",
+    "{tasks: {t: {prompt: x}}, finally: [a]}",
+    "{tasks: {t: {prompt: x}}, finally: {a: {}}}",
+    "{tasks: {t: {prompt: x}}, finally: {a: {prompt: x, value: 1}}}",
+    "{tasks: {t: {prompt: x}}, providers: {host: {workers: 0}}}",
+    "{tasks: {t: {prompt: x, cache: true}}}",
+    "{tasks: {t: {prompt: x, hedge: {after: p90}}}}",
+    "{tasks: {t: {prompt: x}}, budget: {max_cost_usd: 3}}",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmflow.language.data_types import TemplateData
+from llmflow.language.data_types import ProgramText, TemplateData
 from llmflow.language.field_types import (
     Boolean,
     Either,
@@ -10,7 +10,6 @@ from llmflow.language.field_types import (
     MapOf,
     OneOf,
     TemplateText,
-    Text,
     is_list,
     is_scalar,
 )
@@ -21,11 +20,13 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 NOT_REPEATABLE = ("POST", "PATCH")
 """Methods that are tried once unless `retry` is written: asking twice could do it twice."""
 
+_URL = r"^\s*([Hh][Tt][Tt][Pp][Ss]?://|\{[{%])"
+
 HTTP = Record(
     "http",
     (
         Field("method", OneOf(METHODS, {m.lower(): f"write `{m}`" for m in METHODS}), "What is asked for.", "`GET`"),
-        Field("url", TemplateText(empty=False), "Where.", required=True),
+        Field("url", TemplateText(empty=False, pattern=_URL), "Where.", required=True),
         Field("headers", MapOf(TemplateText(), HEADER_NAMES), "Header → text."),
         Field("json", TemplateData(), "Data that is sent as JSON."),
         Field("body", TemplateText(), "Text that is sent as it stands."),
@@ -37,14 +38,15 @@ HTTP = Record(
         "uri": "write `url`",
         "verb": "write `method`",
     },
+    apart=(("json", "body"),),
 )
 
 COMMAND_FIELD = Field(
     "command",
     Either(
         (
-            (is_list, ListOf(Text("text", empty=True), minimum=1)),
-            (is_scalar, Text("a program with its arguments")),
+            (is_list, ListOf(ProgramText(empty=True), minimum=1)),
+            (is_scalar, ProgramText("a program with its arguments")),
         ),
         "a program with its arguments, as one line or as a list",
     ),

@@ -18,21 +18,13 @@ from llmflow.language.reading import Reading
 from llmflow.language.records import Draft
 from llmflow.language.yaml_reader import Scalar
 
-_MARKS = ("{{", "{%", "{#")
 _SHELL_WORDS = ("|", "||", "&&", ">", ">>", "<", "&", "2>&1", ";")
 
 
 def check_command(draft: Draft, reading: Reading) -> None:
     """Take the words of a program apart; what is left is a tuple of words, or one line for the shell."""
     node = draft.node.entries["command"]
-    for part in node.items if isinstance(node, yaml.Sequence) else [node]:
-        if isinstance(part, Scalar) and any(mark in part.text for mark in _MARKS):
-            message = "a command holds no template: a value could become part of the program"
-            reading.problem(part.at, message, "hand the value over with `args`, `env` or `stdin`")
-            draft.values.pop("command", None)
-    written = draft.values.get("command")
-    if written is None:
-        return
+    written = draft.values["command"]
     shell = draft.values.get("shell", False)
     if shell and not isinstance(written, str):
         reading.problem(node.at, "with `shell: true` the command is one line, not a list", "write it as text")
@@ -95,7 +87,7 @@ def _check_url(url: str, at: int, reading: Reading) -> None:
     if literal == url.strip():
         if wrong := url_problem(url.strip()):
             reading.problem(at, *wrong)
-    elif literal and not any(literal.startswith(s) or s.startswith(literal) for s in ("http://", "https://")):
+    elif literal and not literal.lower().startswith(("http://", "https://")):
         reading.problem(at, "`url` must be an `http://` or `https://` URL", "it begins with one of the two")
 
 

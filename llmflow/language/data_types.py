@@ -12,7 +12,7 @@ from typing import Any
 
 from llmflow.language import yaml_reader as yaml
 from llmflow.language.endpoint_urls import url_problem
-from llmflow.language.field_types import TEXT, Number, Schema, mismatch, template_of
+from llmflow.language.field_types import TEXT, Number, Schema, Text, mismatch, template_of
 from llmflow.language.key_like import has_key, is_key_field, is_random_word
 from llmflow.language.output_schema import SchemaProblem, check_json_schema, shorthand_schema
 from llmflow.language.pipeline import UNLIMITED
@@ -175,6 +175,28 @@ class Tolerance:
 
 
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%", re.ASCII)
+
+
+@dataclass(eq=False, repr=False)
+class ProgramText:
+    """A program, or a word of one: text without templates, so that no value can become part of it."""
+
+    words: str = "text"
+    empty: bool = False
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        text = (_ANY_TEXT if self.empty else TEXT).read(node, name, reading)
+        if text is INVALID or not any(mark in text for mark in _MARKS):
+            return text
+        message = "a command holds no template: a value could become part of the program"
+        reading.problem(node.at, message, "hand the value over with `args`, `env` or `stdin`")
+        return INVALID
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": r"^(?![\s\S]*\{[{%#])" + ("" if self.empty else r"[\s\S]*\S")}
+
+
+_ANY_TEXT = Text(empty=True)
 
 
 @dataclass(eq=False, repr=False)

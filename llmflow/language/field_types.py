@@ -87,6 +87,8 @@ class TemplateText:
 
     words: str = "text with templates"
     empty: bool = True
+    pattern: str = ""
+    """What the schema says of its beginning; whoever reads the field checks it."""
 
     def read(self, node: Node, name: str, reading: Reading) -> Any:
         if not isinstance(node, Scalar):
@@ -99,7 +101,8 @@ class TemplateText:
         return template_of(node, reading)
 
     def schema(self) -> Schema:
-        return {"type": "string"} if self.empty else {"type": "string", "minLength": 1}
+        schema: Schema = {"type": "string"} if self.empty else {"type": "string", "minLength": 1}
+        return {**schema, "pattern": self.pattern} if self.pattern else schema
 
 
 def template_of(scalar: Scalar, reading: Reading, source: Source | None = None) -> Any:

@@ -60,7 +60,8 @@ def check_loops(draft: Draft, reading: Reading, check_file: Callable[[str, int],
             if "zip" in items:
                 _check_lengths(items["zip"], node.entries["zip"].at, reading)
         name = foreach.get("as")
-        if name is not None and name in values.get("with", ()):
+        is_call = "python" in values or "uses" in values
+        if name is not None and name in values.get("with", ()) and not is_call:
             whole = draft.node.entries["foreach"]
             assert isinstance(whole, yaml.Mapping)
             reading.problem(whole.entries["as"].at, f"`{name}` is a name of `with` already", "take another name")

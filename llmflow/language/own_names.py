@@ -102,14 +102,14 @@ def own_names(draft: Draft, shape: Shape | None, upstream: frozenset[str]) -> Ow
         return NO_NAMES
     if "uses" in entries:
         names = ()  # they are the inputs of the other pipeline, and its alone
-    elif "python" in entries:
-        names = [name for name in names if name not in ROOTS]
     foreach: Any = values.get("foreach")
     reduce: Any = values.get("reduce")
     is_tree = isinstance(reduce, Mapping) and reduce.get("mode") == "tree"
     name = "item" if shape is not None and shape.fans_out else ""
     if isinstance(foreach, Mapping):
         name = foreach.get("as", name)
+    if "python" in entries:  # arguments may be called like what templates know already, and hide nothing
+        names = [argument for argument in names if argument not in (*ROOTS, name)]
     return OwnNames(
         names,
         loops=not LOOPS.isdisjoint(entries),

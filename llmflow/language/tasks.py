@@ -171,7 +171,7 @@ class TaskBuilder:
             self.reading.problem(node.at, "an estimate needs `duration`", way_out)
         elif values.get("p95", math.inf) < values.get("p50", 0.0):
             self.reading.problem(node.entries["p95"].at, "`p95` must not be below `p50`")
-        else:
+        elif written == values.keys():
             return
         del draft.values["estimate"]
 
