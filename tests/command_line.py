@@ -24,6 +24,7 @@ DURATION = 120.0
 """Seconds after which a command counts as hung."""
 
 _MASKS = (
+    (re.compile(r"^(time {10}).*$", re.MULTILINE), r"\1WHERE IT WENT"),
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b"), "RUN"),
     (re.compile(r"^ *\d+\.\d\d  ", re.MULTILINE), "TIME  "),
     (re.compile(r"\b\d+\.\d+(e-\d+)?\b"), "N.N"),

@@ -44,6 +44,7 @@ fifo          N.N s, first in, first out on the same durations
 critical path greet
 workers       mock × unlimited (1 used), N % busy (0: N %)
 tokens        ~2 input, ~2 output
+time          WHERE IT WENT
 """
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,8 +75,9 @@ def test_version_is_the_packages_own() -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", "durability events fail-fast help input json model output plain policy store workers"),
-        ("plan", "help input json model output policy store workers"),
+        ("run", "durability events fail-fast help input json model output plain plan-budget policy store workers"),
+        ("plan", "help input json model output plan-budget policy samples store what-if workers"),
+        ("compare", "execute help input json model output plan-budget policy samples store workers"),
         ("stats", "csv help json model output store task"),
         ("validate", "help"),
         ("schema", "help output"),
@@ -147,7 +149,7 @@ fifo          N.N s, first in, first out on the same durations
 critical path greet
 workers       mock × unlimited (2 used), N % busy (0: N %, 1: N %)
 tokens        ~2 input, ~2 output
-to go on: llmflow run --resume RUN
+time          WHERE IT WENT
 to go on: llmflow run --resume RUN
 """,
     )

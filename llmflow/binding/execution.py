@@ -31,10 +31,12 @@ from llmflow.history.identity import new_run_id
 from llmflow.history.store import Store
 from llmflow.protocol import Provider, Starts, Usage
 from llmflow.providers.registry import create
+from llmflow.reports.chronicle import Chronicle
 from llmflow.reports.plan_json import decision_json
 from llmflow.reports.spans import Spans
 from llmflow.reports.summary import RunSummary, summarise
 from llmflow.reports.summary_text import run_json
+from llmflow.reports.time_booking import TimeBooking, book_time, booking_json
 from llmflow.runtime.clock import Clock
 from llmflow.runtime.engine import Engine
 from llmflow.runtime.signals import StopSignals
@@ -94,6 +96,8 @@ class RunResult:
     outputs: Any
     exit_code: int
     summary: RunSummary
+    booking: TimeBooking | None
+    """Where the time went; None of a run that went on, whose earlier part only the history knows."""
     tasks: Mapping[str, Any]
     usage: Usage
     document: Mapping[str, Any]
@@ -151,6 +155,7 @@ class _Run:
         self.finals = frozenset(s.index for s in compiled.stages.rows[: compiled.stages.static] if s.final)
         self.values = Values(self.nodes, self.state, environment=options.environment, run=_RunNames(self))
         self.spans = Spans()
+        self.chronicle = Chronicle()
         self.context = self._context(means)
         self.views = list(options.views)
         self.work = Work(
@@ -221,6 +226,7 @@ class _Run:
             if isinstance(event, ev.TaskFailed) and event.accepted:
                 self.work.settle_without_answer(event.task)
         self.spans.on_events(events)
+        self.chronicle.on_events(events)
         position = self.recording.publish(events) if self.recording is not None else 0
         if self.views:
             self._each_view(lambda view: view.on_events(events))
@@ -233,6 +239,7 @@ class _Run:
 
     def _keep(self, answered: Answered) -> None:
         self.context.live_tokens.pop(answered.started.task, None)
+        self.chronicle.answered(answered.started.attempt, answered.duration, invalid=not answered.accepted)
         if self.recording is not None:
             self.recording.keep(answered)
 
@@ -281,6 +288,9 @@ class _Run:
         )
         outputs, problem = printed(self.nodes.root, self.values)
         document = run_json(summary, self.state, run=self.id, outputs=outputs, usage=self.values.usage)
+        booking = self._booking(summary)
+        if booking is not None:
+            document["time"] = booking_json(booking, self.compiled.graph.names)
         if problem:
             document["problem"] = problem
         if self.recording is not None:
@@ -291,10 +301,17 @@ class _Run:
             outputs=outputs,
             exit_code=_exit_code(status, received, problem),
             summary=summary,
+            booking=booking,
             tasks=document["tasks"],
             usage=summary.usage,
             document=document,
         )
+
+    def _booking(self, summary: RunSummary) -> TimeBooking | None:
+        if self.options.earlier is not None:
+            return None
+        pools = [pool.name for pool in self.compiled.pools]
+        return book_time(self.chronicle, self.state.graph.dependencies, pools, makespan=summary.makespan)
 
     def failed_tasks(self) -> list[str]:
         """Names of the tasks that have failed so far and that their authors did not accept."""

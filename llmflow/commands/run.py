@@ -29,6 +29,7 @@ from llmflow.language.inputs import check_inputs, parse_given
 from llmflow.providers.local_model import show_progress
 from llmflow.quantities import plural
 from llmflow.reports.summary_text import render_summary
+from llmflow.reports.time_booking import booking_text
 from llmflow.views.choice import view_for
 from llmflow.views.view import View
 
@@ -81,6 +82,8 @@ class RunCommand:
         with ExitStack() as stack:
             result = self._carry_out(stack)
         say(render_summary(result.summary))
+        if result.booking is not None:
+            say(f"{'time':<14}{booking_text(result.booking)}")
         if "problem" in result.document:
             say(f"error: {result.document['problem']}")
         if result.status != "succeeded":
