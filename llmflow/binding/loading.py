@@ -18,7 +18,7 @@ from llmflow.scheduling.policies import DEFAULT_POLICY, POLICIES
 
 def load_file(file: str, choice: ModelChoice | None = None) -> Pipeline:
     """Read and check `file`; `-` is standard input. Raises PipelineError with all problems."""
-    return load(file)
+    return load(file, aliases=choice.aliases if choice is not None else None)
 
 
 def parse_workers(text: str | None) -> int | None:
