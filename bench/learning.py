@@ -1,6 +1,6 @@
 """How soon a run is scheduled as well as if all mean durations were known.
 
-    python -m bench.learning FOLDER [--every K] [--histories H] [--regimes …] [--quick]
+    python -m bench.learning FOLDER [--sets stg traces] [--every K] [--histories H] [--regimes …] [--quick]
 
 Graphs and true means are the Standard Task Graphs and the WfInstances traces below FOLDER, on 2, 4,
 8 and 16 workers. A history of up to 50 runs is drawn around the means, each learner sees its first
@@ -199,6 +199,7 @@ def _rows(outcomes: dict[tuple[str, int], list[Outcome]], what: Callable[[Sequen
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--sets", nargs="+", choices=["stg", "traces"], default=["stg", "traces"])
     parser.add_argument("--every", type=int, default=6, help="take every K-th Standard Task Graph (default 6)")
     parser.add_argument("--histories", type=int, default=12, help="histories per graph, three times that for a trace")
     parser.add_argument("--regimes", nargs="+", choices=list(REGIMES), default=list(REGIMES))
@@ -209,11 +210,13 @@ def main() -> None:
     )
     say_machine()
     traces = options.folder / "wfinstances"
-    sets = {
-        "STG": _grouped(list(stg(options.folder / "stg")), every),
-        "WfInstances": _grouped(list(wfinstances(traces)), 3 if options.quick else 1),
-        "WfInstances, by program": _grouped(list(wfinstances(traces)), 3 if options.quick else 1, _programs(traces)),
-    }
+    sets: dict[str, list[Case]] = {}
+    if "stg" in options.sets:
+        sets["STG"] = _grouped(list(stg(options.folder / "stg")), every)
+    if "traces" in options.sets:
+        recorded, some = list(wfinstances(traces)), 3 if options.quick else 1
+        sets["WfInstances"] = _grouped(recorded, some)
+        sets["WfInstances, by program"] = _grouped(recorded, some, _programs(traces))
     head = ["learner", *(f"k = {k}" for k in RUNS)]
     for title, cases in sets.items():
         for regime in options.regimes:
