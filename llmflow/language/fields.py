@@ -150,7 +150,8 @@ PIPELINE = Record(
             "providers",
             MapOf(Drafted(PROVIDER), PROVIDER_NAMES),
             "Who answers; each is a pool of workers. `openai`, `anthropic`, `ollama`, "
-            "`local`, `simulated` and `mock` work undeclared.",
+            "`local`, `simulated` and `mock` work undeclared. `host` (`python` and `command` tasks: as many workers as "
+            "processors) and `http` (`http` tasks: `unlimited`) are pools too and take `workers` alone.",
         ),
         Field(
             "models",

@@ -16,6 +16,8 @@ from llmflow.language.templates import Condition, Structure, Template
 UNLIMITED = 0
 """`workers` where there is no cap."""
 
+_NOWHERE = Mark("")
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -29,7 +31,7 @@ class Input:
     format: str = ""
     """For `file`: `text`, `json`, `jsonl`, `csv` or `yaml`; empty = by the file's ending."""
     description: str = ""
-    mark: Mark = Mark("")
+    mark: Mark = _NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class ProviderSpec:
     workers: int | None = None
     speed: float = 1.0
     answers: Any = None
-    mark: Mark = Mark("")
+    mark: Mark = _NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

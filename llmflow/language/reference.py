@@ -8,7 +8,7 @@ from llmflow.language.data_types import Parameters
 from llmflow.language.field_types import Either, FieldType, ListOf, MapOf
 from llmflow.language.fields import PIPELINE
 from llmflow.language.records import Drafted, Field, Record, records_in
-from llmflow.language.references import RUN_ATTRIBUTES, TASK_ATTRIBUTES
+from llmflow.language.references import FINAL_RUN_ATTRIBUTES, ITEM_ATTRIBUTES, RUN_ATTRIBUTES, TASK_ATTRIBUTES
 from llmflow.language.task_fields import ACTIONS, TASK
 
 _OPENING = """\
@@ -100,12 +100,37 @@ def _cell(text: str) -> str:
 
 
 def _references() -> str:
-    of_task = ", ".join(f"`tasks.ID.{a}`" for a in TASK_ATTRIBUTES)
-    of_run = ", ".join(f"`run.{a}`" for a in RUN_ATTRIBUTES)
+    def listed(prefix: str, names: tuple[str, ...]) -> str:
+        return ", ".join(f"`{prefix}.{name}`" for name in names)
+
     return f"""\
 ## What templates can refer to
 
-`inputs.NAME`, {of_task}, `env.NAME` (listed under `env`), {of_run}, the names of the task's own `with`, and in
-`validate` the answer itself as `output`. A task that a template refers to is a dependency: nobody writes an edge twice.
+| name | where | what it is |
+|---|---|---|
+| `inputs.NAME` | everywhere | what the run was given |
+| {listed("tasks.ID", TASK_ATTRIBUTES)} | everywhere | what a task gave, how it settled, its tokens |
+| `tasks.ID.output.NAME` | everywhere | of a task with `uses`: one of the used file's outputs |
+| {listed("tasks.ID", ITEM_ATTRIBUTES[:2])} | everywhere | of a task with `foreach` or `matrix`: \
+the outputs of the items that succeeded, in item order; all items, each with `key`, `item`, `output`, `status` and `error` |
+| `tasks.ID.until_met` | everywhere | of a task with `repeat`: whether its condition held in the end |
+| `env.NAME` | everywhere | an environment variable that is listed under `env` |
+| {listed("run", RUN_ATTRIBUTES)} | everywhere | the run itself |
+| {listed("run", FINAL_RUN_ATTRIBUTES)} | in `finally` | how the run ended, what it cost, the ids of failed tasks |
+| names of `with` | in their task | each is filled in for each call |
+| `item`, or the name in `as` | with `foreach` or `matrix` | the item; of a `matrix`, `item.NAME` |
+| `tasks.ID.output` | with a `foreach` over `tasks.ID.outputs` or `.results` | the output that this item \
+comes from; also of tasks further up the chain |
+| `items` | with `reduce` | this piece of the list |
+| `previous` | with `repeat`, or a `reduce` that folds | the answer before, none at first |
+| `iteration` | with `repeat` | counts from 1 |
+| `output` | in `validate` and `until` | the answer |
+
+A task that a template refers to is a dependency: nobody writes an edge twice. `when`, `save` and the items of a
+`foreach` or `reduce` are filled in once, before there is an item, a piece or an iteration, so they cannot refer to one.
+
+A `foreach` whose items are exactly `{{{{ tasks.ID.outputs }}}}` or `{{{{ tasks.ID.results }}}}` does not wait for all
+of them: each item goes on as soon as it has one. Anything else in the template, a filter too, waits for all.
+
 Where two or more dependencies meet and one of them can be skipped while another is not, `trigger_rule` must be written.
 """

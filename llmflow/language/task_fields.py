@@ -87,7 +87,12 @@ BACKOFF = Record(
 RETRY = Record(
     "retry",
     (
-        Field("max_attempts", Number(whole=True, minimum=1), "How often a call is tried; the first try counts.", "4"),
+        Field(
+            "max_attempts",
+            Number(whole=True, minimum=1),
+            "How often a call is tried; the first try counts.",
+            "4; of `python`, `command` and a POST or PATCH request 1",
+        ),
         Field(
             "on",
             ListOf(OneOf(tuple(k.value for k in RETRYABLE)), alone=True, many="them"),
