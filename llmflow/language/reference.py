@@ -112,7 +112,7 @@ def _references() -> str:
 | {listed("tasks.ID", TASK_ATTRIBUTES)} | everywhere | what a task gave, how it settled, its tokens |
 | `tasks.ID.output.NAME` | everywhere | of a task with `uses`: one of the used file's outputs |
 | {listed("tasks.ID", ITEM_ATTRIBUTES[:2])} | everywhere | of a task with `foreach` or `matrix`: \
-the outputs of the items that succeeded, in item order; all items, each with `key`, `item`, `output`, `status` and `error` |
+the outputs of the items that succeeded, in item order; all items, with `key`, `item`, `output`, `status` and `error` |
 | `tasks.ID.until_met` | everywhere | of a task with `repeat`: whether its condition held in the end |
 | `env.NAME` | everywhere | an environment variable that is listed under `env` |
 | {listed("run", RUN_ATTRIBUTES)} | everywhere | the run itself |
