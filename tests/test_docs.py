@@ -22,6 +22,7 @@ from llmflow.errors import CallFailed, LlmflowError, SetupError, StoreError, Sto
 from llmflow.errors import FailureKind as Kind
 from llmflow.language.loader import load
 from llmflow.providers.registry import KINDS
+from llmflow.scheduling.policies import POLICIES
 
 ROOT = EXAMPLES.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -182,6 +183,11 @@ def test_the_exit_codes_and_the_kinds_of_failure_are_all_explained() -> None:
     raised = {error.exit_code for error in (LlmflowError, UsageError, SetupError, StoreError, StoreLocked, CallFailed)}
     assert raised | {0, 130} <= codes
     assert kinds == [kind.value for kind in Kind]
+
+
+def test_the_policies_are_all_explained() -> None:
+    text = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) == sorted(POLICIES)
 
 
 def test_the_providers_are_all_explained_with_their_key_and_their_workers() -> None:

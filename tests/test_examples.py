@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +135,89 @@ def test_a_real_run_of_the_worked_example_follows_its_critical_path() -> None:
     assert (pool["workers"], len(pool["used"])) == (4, 4)
     assert document["makespan"] >= document["lower_bound"] >= 52.0
     assert document["fifo_makespan"] > document["makespan"]
+
+
+# ---- one feature of the language each, on simulated time -------------------------------------------------
+
+FEATURES: dict[str, dict[str, Any]] = {
+    "cleanup.yaml": {"headline": "Library opens", "translation": "(no translation)", "report": "All told."},
+    "code_steps.yaml": {"common": ["sea", "the", "and"], "sorted": "the\nsea\nand", "lines": 3},
+    "fan_out.yaml": {"cities": 6, "report": "A made-up answer to report[2.0]."},
+    "images.yaml": {
+        "darker": "A made-up answer to compare.",
+        "descriptions": ["A made-up answer to describe[0].", "A made-up answer to describe[1]."],
+    },
+    "matrix.yaml": {
+        "table": (
+            "English, formal: Good morning, madam.\nEnglish, friendly: Hi there!\n"
+            "Finnish, formal: Hyvää huomenta.\nFinnish, friendly: Moi!\n"
+        ),
+        "count": 4,
+    },
+    "refine_loop.yaml": {
+        "poem": "Snow on the quiet pond; the heron has left nothing but its name.",
+        "good_enough": True,
+    },
+    "streamed_file.yaml": {"answered": 6},
+    "structured_output.yaml": {
+        "label": "bug",
+        "reply": {"subject": "Your invoices", "body": "We are sorry. A new version is on its way."},
+    },
+    "sub_pipeline.yaml": {
+        "digest": "A made-up answer to digest.",
+        "titles": ["A made-up answer to summaries/title[0].", "A made-up answer to summaries/title[1]."],
+    },
+}
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    """A copy of the examples: some of them write files beside themselves."""
+    return Path(shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("out", "__pycache__")))
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_an_example_of_a_feature_gives_what_it_promises(name: str, examples: Path) -> None:
+    ended = llmflow("run", str(examples / name))
+    assert (ended.code, json.loads(ended.out)) == (0, FEATURES[name]), ended.err
+
+
+def test_a_part_of_a_pipeline_runs_alone_too(examples: Path) -> None:
+    ended = llmflow("run", str(examples / "parts" / "summarise.yaml"), "-i", "text=A long text.")
+    assert ended.code == 0, ended.err
+
+
+def test_the_approval_example_pauses_where_nobody_can_be_asked_and_goes_on_when_it_is_given(examples: Path) -> None:
+    path = str(examples / "approval.yaml")
+    paused = llmflow("run", path)
+    assert (paused.code, json.loads(paused.out)) == (4, {"result": None})
+    resumed = llmflow("run", path, "--resume", "--approve", "release")
+    assert (resumed.code, json.loads(resumed.out)) == (0, {"result": "sent: Our new library opens on Monday."}), (
+        resumed.err
+    )
+
+
+def test_the_http_example_reads_what_a_server_says(examples: Path) -> None:
+    folder = str(examples / "data")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        ended = llmflow("run", str(examples / "http_step.yaml"), "-i", f"server=http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert ended.code == 0, ended.err
+    weather = json.loads((examples / "data" / "weather.json").read_text(encoding="utf-8"))
+    assert json.loads(ended.out) == {"place": weather["place"], "advice": "A made-up answer to advice."}
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 # ---- hosted models and endpoints of one's own ---------------------------------------------------------
