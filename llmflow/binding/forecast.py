@@ -48,7 +48,12 @@ def forecast(compiled: Compiled, estimates: Sequence[Estimate], store: Store | N
     Tasks of `finally` are left out: they run when all others have settled and are no part of the makespan.
     Raises TooLargeToPlan above `most` tasks, 0 = no limit.
     """
-    return _Layout(compiled, estimates, store, most or sys.maxsize).laid()
+    most = most or sys.maxsize
+    if not any(stage.is_item or stage.final for stage in compiled.stages) and len(compiled.graph) <= most:
+        # Nothing to lay out: the run's own graph is the whole of it.
+        stages = list(range(len(compiled.graph)))
+        return Forecast(compiled.graph, list(compiled.specs), list(estimates), stages)
+    return _Layout(compiled, estimates, store, most).laid()
 
 
 class _Layout:
