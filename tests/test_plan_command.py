@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 from command_line import EXAMPLES, llmflow, pipeline
+from random_schedules import random_graph
+from virtual_run import on_virtual_time
 
+from llmflow.binding.estimates import estimates
+from llmflow.binding.execution import RunOptions, RunResult, execute
+from llmflow.binding.loading import bind, load_file, model_choice
+from llmflow.binding.planning import Question
+from llmflow.binding.planning import plan_of as plan_in_process
 from llmflow.history.store import Store
 from llmflow.history.stories import runs
 
@@ -133,6 +140,10 @@ def test_one_more_worker_and_what_ifs_stand_beside_the_plan() -> None:
         ),
         ("pool:gpus=3", "the pipeline uses no pool 'gpus'\n  hint: did you mean gpu?\n"),
         ("pool:gpu=0", "--workers takes a number from 1 or `unlimited`, not '0'\n"),
+        (
+            "model:quick=gpu/b",
+            "unknown alias `quick`\n  hint: the pipeline defines none; `--model X` replaces the model of every task\n",
+        ),
         ("workers=many", "--workers takes a number from 1 or `unlimited`, not 'many'\n"),
     ],
 )
@@ -232,3 +243,58 @@ def test_a_run_without_any_estimate_has_no_forecast(tmp_path: Path) -> None:
     assert stored_forecast(tmp_path / "store") == {"decision": decision}
     unknown = plan_of(file, "--store", str(tmp_path / "elsewhere"))
     assert (unknown["p50"], unknown["criticality"], unknown["estimated"]) == (None, None, False)
+
+
+ALIASES = """
+name: aliases
+providers:
+  fast: {kind: simulated, workers: 2}
+  slow: {kind: simulated, workers: 1}
+models: {writer: fast/a}
+tasks:
+  a: {prompt: x, estimate: 4s, model: writer}
+  b: {prompt: x, estimate: 4s, model: writer}
+"""
+
+
+def test_another_model_is_planned_on_its_own_pool(tmp_path: Path) -> None:
+    plan = plan_of(pipeline(tmp_path, ALIASES), "--what-if", "model:writer=slow/b", "--what-if", "model=slow/b")
+    assert plan["makespan"] == 4.0
+    assert [(w["what"], w["makespan"], w["lower_bound"]) for w in plan["what_if"]] == [
+        ("model:writer=slow/b", 8.0, 8.0),
+        ("model=slow/b", 8.0, 8.0),
+    ]
+
+
+def searched(folder: Path) -> Path:
+    """A pipeline on 2 workers whose best order no rule finds."""
+    graph, durations = random_graph(21, 20, density=0.1)
+    lines = [
+        "name: searched",
+        "providers: {sim: {kind: simulated, workers: 2}}",
+        "defaults: {model: sim/any}",
+        "tasks:",
+    ]
+    for task, deps in enumerate(graph.dependencies):
+        needed = ", ".join(f"t{d}" for d in deps)
+        lines.append(f"  t{task}: {{prompt: x, estimate: {durations[task] or 1.0}s, depends_on: [{needed}]}}")
+    return pipeline(folder, "\n".join(lines) + "\n")
+
+
+def test_a_run_takes_what_its_plan_says_in_an_order_that_only_a_search_finds(tmp_path: Path) -> None:
+    file = searched(tmp_path)
+    compiled = bind(load_file(str(file)), model_choice(()), None)
+    plan = plan_in_process(compiled, None, Question("stochastic", budget_s=60.0))
+    assert plan.makespan == plan.policies["stochastic"] < plan.policies["critical-path"]
+    assert plan.decision.order in ("forward-backward", "iterated-greedy")
+    assert plan.decision.evidence[-1].mean == plan.makespan
+
+    async def run() -> RunResult:
+        beliefs = estimates(compiled, None)
+        options = RunOptions({}, "stochastic", beliefs, environment={}, plan_budget=60.0)
+        return await execute(compiled, options)
+
+    result = on_virtual_time(run())
+    assert result.summary.makespan == pytest.approx(plan.makespan)
+    started = {name: task["started"] for name, task in result.tasks.items()}
+    assert started == {task.name: pytest.approx(task.start) for task in plan.tasks}

@@ -14,7 +14,7 @@ from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import decide
 from llmflow.binding.estimates import estimates
 from llmflow.binding.forecast import forecast
-from llmflow.binding.loading import bind, model_choice, parse_workers
+from llmflow.binding.loading import bind, load_file, model_choice, parse_workers
 from llmflow.errors import UsageError
 from llmflow.history.store import Store
 from llmflow.language.pipeline import Pipeline
@@ -26,9 +26,13 @@ WHAT_IF = "write workers=N, pool:NAME=N or model:ALIAS=provider/name (N may be `
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A pipeline and what was said about it; `pools` are numbers of workers that replace the file's (0 = unlimited)."""
+    """A pipeline and what was said about it; `pools` are numbers of workers that replace the file's (0 = unlimited).
+
+    `file` is read again where an alias changes: aliases are resolved while the file is checked.
+    """
 
     pipeline: Pipeline
+    file: str
     workers: str | None = None
     models: Sequence[str] = ()
     pools: Mapping[str, int] = field(default_factory=dict)
@@ -64,7 +68,10 @@ class Case:
             if what == "model":
                 return replace(self, models=[*self.models, value])
             if kind == "model" and name:
-                return replace(self, models=[*self.models, f"{name}={value}"])
+                if self.file == "-":
+                    raise UsageError("an alias cannot be changed in a pipeline from standard input: it is read once")
+                models = [*self.models, f"{name}={value}"]
+                return replace(self, models=models, pipeline=load_file(self.file, model_choice(models)))
         raise UsageError(f"--what-if cannot read {text!r}", WHAT_IF)
 
 

@@ -50,7 +50,7 @@ def compare(
     given = check_inputs(pipeline, parse_given(inputs)) if inputs or really else {}
     sizes = [str(parse_workers(word) or "unlimited") for word in _words(workers, "--workers")]
     names = [choose_policy(pipeline, word) for word in _words(policies, "--policy")]
-    case = Case(pipeline, models=tuple(models))
+    case = Case(pipeline, file, models=tuple(models))
     if really:
         _refuse_what_costs(case.bound())
     history = Store.open_if_there(store_dir(store, os.environ))

@@ -38,7 +38,7 @@ def plan(
     pipeline = load_file(file, model_choice(models))
     if inputs:
         check_inputs(pipeline, parse_given(inputs))
-    case = Case(pipeline, workers, tuple(models))
+    case = Case(pipeline, file, workers, tuple(models))
     compiled = case.bound()
     question = Question(
         policy=choose_policy(pipeline, policy),
