@@ -1,6 +1,6 @@
 """The command line: parse, call a command, print one error, give the exit code. No logic.
 
-Exit codes: 0 succeeded · 1 a task failed · 2 wrong file or usage · 5 provider or key missing ·
+Exit codes: 0 succeeded · 1 a task failed · 2 wrong file or usage · 4 paused · 5 provider or key missing ·
 74 store I/O · 75 run or store locked · 128 + n ended by signal n.
 """
 
@@ -367,6 +367,27 @@ def validate(files: Annotated[list[str], typer.Argument(metavar="FILE...", help=
     from llmflow.commands.validate import validate as command
 
     _exit(command(files))
+
+
+@app.command()
+def graph(
+    file: File,
+    style: Annotated[
+        str,
+        typer.Option("--format", metavar="terminal|mermaid|dot", help="A drawing, or text for Mermaid or Graphviz."),
+    ] = "terminal",
+    workers: Workers = None,
+    models: Models = [],  # noqa: B006 - as above
+    store: StoreDir = None,
+    output: Output = None,
+) -> None:
+    """Draw a pipeline's graph: who waits for whom and why, the longest chain, pools. Executes nothing.
+
+    llmflow graph examples/worked_example.yaml
+    """
+    from llmflow.commands.graph import graph as command
+
+    _exit(command(file, style=style, workers=workers, models=models, store=store, output=output))
 
 
 @app.command()

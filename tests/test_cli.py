@@ -80,6 +80,7 @@ def test_version_is_the_packages_own() -> None:
         ("compare", "execute help input json model output plan-budget policy samples store workers"),
         ("stats", "csv help json model output store task"),
         ("validate", "help"),
+        ("graph", "format help model output store workers"),
         ("schema", "help output"),
         ("doctor", "help json store"),
         ("local pull", "help"),
