@@ -208,7 +208,7 @@ def test_a_growing_graph_is_planned_with_the_items_that_history_saw(tmp_path: Pa
     assert after["notes"] == ["each: 4 items, as in its last run"]
     assert after["makespan"] == 8.0
     assert [row["task"] for row in after["schedule"]][-5:] == ["each[0]", "each[1]", "each[2]", "each[3]", "sum"]
-    assert after["decision"]["reason"] == "items come while the run goes on and share one rank per task"
+    assert after["decision"]["reason"] == "items come while the run goes on: one rank for all of a task"
     assert "note: each: 4 items, as in its last run\n" in llmflow("plan", str(file), "--store", store).out
 
 

@@ -182,7 +182,6 @@ def test_a_run_of_milliseconds_gets_no_time_for_a_search() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"grows": True}, "items come while the run goes on and share one rank per task"),
         ({"urgencies": [0, 0, 2, 0, 0]}, "the author's priorities come first"),
         ({"estimates": [Estimate(1.0)] * 5}, "no history: the shape of the graph decides"),
         (
@@ -196,6 +195,17 @@ def test_what_keeps_stochastic_from_searching_is_said(changes: dict[str, Any], r
     found = decided(setting)
     assert (found.order, found.reason) == ("critical-path", reason)
     assert found.priorities == upward_ranks(DIAMOND, setting.means)
+
+
+def test_stages_of_a_growing_graph_are_ranked_by_mean_and_spread() -> None:
+    estimates = [Estimate(d, sd, "task", 9) for d, sd in zip(DURATIONS, (0.0, 1.0, 7.0, 0.0, 0.0), strict=True)]
+    found = decided(replace(setting_of(DIAMOND, DURATIONS, 1), estimates=estimates, grows=True))
+    assert found == Decision(
+        "stochastic",
+        "mean-plus-sd",
+        [11.0, 7.0, 10.0, 1.0, 9.0],
+        "items come while the run goes on: one rank for all of a task",
+    )
 
 
 def test_a_cap_on_the_run_is_one_pool_to_the_search() -> None:

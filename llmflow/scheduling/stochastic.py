@@ -23,6 +23,9 @@ from llmflow.scheduling.portfolio import SAMPLES, Evidence, choose
 from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Setting
 from llmflow.scheduling.spread import PREDICTABLE, predicted_cv, with_spread
 
+MEAN_PLUS_SD = "mean-plus-sd"
+"""The longest path on mean + 1 standard deviation; the portfolio knows it by the same name."""
+
 PLANNER = (0.1, 0.001)
 """Default budget of the search for a plan: at most so many seconds, and such a share of the predicted makespan."""
 
@@ -55,11 +58,13 @@ def decide(setting: Setting) -> Decision:
     holding = [e for e, pool in zip(setting.estimates, pool_of, strict=True) if pool >= 0 and e.mean]
     if all(e.source == "default" for e in holding):
         return critical_path("no history: the shape of the graph decides")
-    if setting.grows:
-        return critical_path("items come while the run goes on and share one rank per task")
     if any(setting.urgencies):
         return critical_path("the author's priorities come first")
     beliefs = with_spread(setting.estimates)
+    if setting.grows:
+        # Untried, but on its own it was never worse than the means, and better where some tasks are riskier.
+        risky = upward_ranks(graph, [e.mean + e.sd for e in beliefs])
+        return Decision(STOCHASTIC, MEAN_PLUS_SD, risky, "items come while the run goes on: one rank for all of a task")
     if any(e.sd for e in beliefs):
         chosen = _chosen(setting, beliefs, workers, pool_of)
         if chosen is not None:
