@@ -171,7 +171,7 @@ def test_time_between_attempts_is_not_work_and_a_step_without_a_worker_costs_not
     run.tell(ev.TimerSet(1.5, 1, 1, 9.0, "retry"), ev.TimerFired(9.0, 1))
     run.tell(ev.AttemptStarted(9.0, 1, 3, 2, 0, 0, 0), ev.AttemptSucceeded(11.0, 1, 3), ev.TaskSucceeded(11.0, 1))
     summary = summarise(run.state, [PoolSpec("sim", 1)], run.spans, {})
-    assert summary.held == (0.0, 3.0)
+    assert list(summary.held) == [0.0, 3.0]
     assert (summary.makespan, summary.lower_bound, summary.work, summary.attempts) == (11.0, 3.0, 3.0, 2)
     assert summary.critical_path == ("v", "a")
 

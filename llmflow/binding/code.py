@@ -36,7 +36,7 @@ class Code:
         """What the task will be given, as data: rendered anew before each attempt. Raises CallFailed(template)."""
         task = node.stage.task
         if task.action == "python":
-            return {"function": task.python, "arguments": {n: s.value(scope) for n, s in task.names.items()}}
+            return {"function": task.python, "arguments": {name: scope[name] for name in task.names}}
         if task.action == "http":
             assert task.http is not None
             http = task.http

@@ -69,7 +69,7 @@ def compile_pipeline(
     graph = Graph.of(
         {stage.name: [stages.rows[d].name for d in stage.dependencies] for stage in stages.rows[: stages.static]}
     )
-    graph.flows = {s.index: s.source for s in stages.rows[: stages.static] if s.source >= 0}
+    graph.flows = {s.index: s.source for s in stages.rows[: stages.static] if s.streams}
     shadow = _numbered(shadow_edges(stages), stages)
     chosen = resolve(choice.model, pipeline) if choice.model else ()
     models = _models(stages, chosen, fallback_model, pipeline)

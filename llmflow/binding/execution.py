@@ -278,16 +278,17 @@ class _Run:
     # ---- at the end -------------------------------------------------------------------------------
 
     def _result(self, status: str, received: int) -> RunResult:
+        usage = self.values.all_usage()
         summary = summarise(
             self.state,
             self.compiled.pools,
             self.spans,
-            self.values.usage,
+            usage,
             workers=self.compiled.workers,
             left_out=self.finals,
         )
         outputs, problem = printed(self.nodes.root, self.values)
-        document = run_json(summary, self.state, run=self.id, outputs=outputs, usage=self.values.usage)
+        document = run_json(summary, self.state, run=self.id, outputs=outputs, usage=usage)
         booking = self._booking(summary)
         if booking is not None:
             document["time"] = booking_json(booking, self.compiled.graph.names)

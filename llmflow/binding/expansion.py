@@ -18,6 +18,7 @@ from llmflow.binding.items import items_of, key_of, wrong
 from llmflow.binding.nodes import Node, Nodes, Ticket
 from llmflow.binding.references import RESULTS, asked_as_a_whole
 from llmflow.binding.saving import ItemLines
+from llmflow.binding.scope import Scope
 from llmflow.binding.stages import Role
 from llmflow.binding.trees import Tree
 from llmflow.binding.values import Items, Values
@@ -40,7 +41,7 @@ class _Group:
     node: int
     owner: Node
     foreach: Foreach
-    scope: dict[str, Any]
+    scope: Scope
     window: int
     source: Iterator[tuple[str, Any]] | None
     lines: ItemLines | None
@@ -109,8 +110,8 @@ class Expansion:
             return
         foreach = task.foreach
         assert foreach is not None
-        flowing = node in self._nodes.graph.flows
-        group = _Group(node, owner, foreach, {}, NO_WINDOW, None, None)
+        flowing = self._nodes.source_of(node) >= 0
+        group = _Group(node, owner, foreach, Scope({}), NO_WINDOW, None, None)
         self._groups[node] = group
         group.scope = self._values.scope(owner)
         group.window = foreach.window or self._window(owner, foreach)
@@ -157,7 +158,7 @@ class Expansion:
         names = {foreach.name: item}
         key = default
         if foreach.key is not None:
-            key = key_of(foreach, default, {**group.scope, **names})
+            key = key_of(foreach, default, group.scope.also(**names))
             if key in group.keys:
                 raise wrong(f"items {group.keys[key]} and {ordinal} have the same key: {key}")
             group.keys[key] = ordinal
@@ -233,8 +234,7 @@ class Expansion:
             self._guard(head.node, lambda _: self._admit(head))
 
     def _consumers(self, group: int) -> list[int]:
-        flows = self._nodes.graph.flows
-        return [d for d in self._nodes.graph.dependents[group] if flows.get(d) == group] if flows else []
+        return [d for d in self._nodes.graph.dependents[group] if self._nodes.source_of(d) == group]
 
     def _pass_on(self, owner: int, node: int, item: Node) -> bool:
         """Item `node` has ended: every stage it flows into gets its successor. True if one has not begun yet."""
@@ -274,7 +274,7 @@ class Expansion:
         """What ended before the group began flows in now."""
         for source, item in self._early.pop(node, ()):
             self._flow(node, source, item)
-        if self._nodes.graph.flows[node] in self._ended:
+        if self._nodes.source_of(node) in self._ended:
             self._source_ended(node)
 
     def _group_ended(self, node: int) -> None:
@@ -302,7 +302,7 @@ class Expansion:
         owner = item.frame.ids[item.stage.task.id]
         if self._nodes[owner].stage.index not in self._asked:
             self._values.outputs.pop(node, None)
-        self._nodes.forget(node)
+        self._values.fold_usage(self._nodes.forget(node), owner)
 
     def _save_line(self, owner: int, node: int, item: Node) -> None:
         group = self._groups.get(owner)
@@ -317,7 +317,7 @@ class Expansion:
         task: Task = owner.stage.task
         assert task.reduce is not None
         tree = self._trees[node] = Tree(node, task.reduce.batch)
-        if node in self._nodes.graph.flows:
+        if self._nodes.source_of(node) >= 0:
             self._flow_early(node)
             return
         items = task.reduce.items.value(self._values.scope(owner))
@@ -332,7 +332,7 @@ class Expansion:
         tree = self._trees[owner]
         answered = self._values.has_answer(node)
         tree.ended(item.key, self._values.outputs.pop(node, None), answered, node)
-        self._nodes.forget(node)
+        self._values.fold_usage(self._nodes.forget(node), owner)
         self._grow_tree(tree)
 
     def _grow_tree(self, tree: Tree) -> None:

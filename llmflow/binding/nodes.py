@@ -99,6 +99,13 @@ class Nodes:
         found = self[node]
         return found.stage.name, found.address
 
+    def source_of(self, node: int) -> int:
+        """The group whose items flow into this node, -1 where none do."""
+        found = self._static[node] if node < len(self._static) else self._items.get(node)
+        if found is None or found.stage.source < 0:
+            return -1
+        return found.frame.ids[self.stages.rows[found.stage.source].task.id]
+
     def add_item(
         self, group: int, key: str, ordinal: int, names: dict[str, Any], after: Sequence[int] = ()
     ) -> tuple[range, Node]:
@@ -109,21 +116,25 @@ class Nodes:
         first = len(self.graph)
         owner = self[group]
         item = self.stages.rows[owner.stage.item]
-        shown = f"{self.graph.names[group]}[{key}]"
         node = Node(item, owner.frame, key=key, ordinal=ordinal, names=names)
         if item.body:
-            self._add_body(item, owner.frame, shown, node, after)
+            self._add_body(item, owner.frame, f"{self.graph.names[group]}[{key}]", node, after)
+        elif len(after) == 1:
+            self._items[self.graph.add_item(group, key, item.index, origin=after[0])] = node
         else:
-            self._items[self.graph.add(shown, after, item.index)] = node
+            self._items[self.graph.add_item(group, key, item.index, tuple(after))] = node
         node.first = first
         return range(first, len(self.graph)), node
 
-    def forget(self, node: int) -> None:
-        """An item that has settled and led nowhere further, with all that it consisted of."""
+    def forget(self, node: int) -> range:
+        """An item that has settled and led nowhere further, with all that it consisted of: gives their ids."""
         item = self._items.get(node)
-        if item is not None:
-            for inner in range(item.first, node + 1):
-                self._items.pop(inner, None)
+        if item is None:
+            return range(0)
+        gone = range(item.first, node + 1)
+        for inner in gone:
+            self._items.pop(inner, None)
+        return gone
 
     def _add_body(self, item: Stage, frame: Frame, shown: str, last: Node, after: Sequence[int]) -> None:
         """The sub-pipeline that the item is: entry, its tasks, exit."""
@@ -142,7 +153,7 @@ class Nodes:
             name = shown if stage is item else shown + stage.name.removeprefix(item.name)
             waits = after if index == item.body[0] else [ids[d] for d in stage.dependencies if d in ids]
             new = self.graph.add(name, waits, index)
-            if stage.source in ids:
+            if stage.source in ids and stage.streams:
                 self.graph.flows[new] = ids[stage.source]
             ids[index] = new
             self._items[new] = node

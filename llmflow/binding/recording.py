@@ -96,7 +96,7 @@ class Recording:
             kind = stage.task.action if stage.item < 0 else "foreach" if stage.task.foreach is not None else "reduce"
             records.append(
                 TaskRecord(
-                    index, name, address, kind=kind, model=self._model(stage, 0), dependencies=graph.dependencies[index]
+                    index, name, address, kind=kind, model=self._model(stage, 0), dependencies=graph.waited_for(index)
                 )
             )
         self._journal.tasks(records)

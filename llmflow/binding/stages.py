@@ -49,6 +49,8 @@ class Stage:
     source: int = -1
     """Of a group: the stage of the `foreach` whose items flow into it."""
 
+    streams: bool = False
+    """Of a group with a `source`: it need not wait for its source as a whole."""
     group_entry: bool = False
     """The entry of a sub-pipeline that is an item."""
 
@@ -120,6 +122,7 @@ class Stages:
             edges = tuple(space.ids[d] for d in task.dependencies)
             if task.source:
                 stage.source = space.ids[task.source]
+                stage.streams = stage.source not in edges
                 edges = (*edges, stage.source)
             start = stage
             if task.id in entries:

@@ -7,11 +7,12 @@ that look up late, so nothing is copied per task.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from llmflow.binding.nodes import Frame, Node, Nodes
+from llmflow.binding.scope import Scope
 from llmflow.binding.stages import Role
 from llmflow.protocol import Usage
 from llmflow.scheduling.state import ACCEPTED, FIRST_SETTLED, SUCCEEDED, RunState, Status
@@ -45,6 +46,8 @@ class Values:
     ) -> None:
         self.outputs: dict[int, Any] = {}
         self.usage: dict[int, Usage] = {}
+        self._folded: dict[int, Usage] = {}
+        """Group → tokens of its items that are forgotten."""
         self.groups: dict[int, Items] = {}
         self.until_met: dict[int, bool] = {}
         self.state = state
@@ -52,15 +55,12 @@ class Values:
         self._environment = environment
         self._run = run
 
-    def scope(self, node: Node, **more: Any) -> dict[str, Any]:
-        """The names that a template of the node's task may say; `more` goes on top (`output` in `validate`)."""
-        scope = self.names_of(node.frame, node.lineage)
-        scope.update(node.names)
-        scope.update(more)
-        task = node.stage.task
-        if task.names and node.stage.role is Role.PLAIN:
-            scope.update({name: structure.value(scope) for name, structure in task.names.items()})
-        return scope
+    def scope(self, node: Node, **more: Any) -> Scope:
+        """The names that a template of the node's task may say; `more` are those of its loop."""
+        names = self.names_of(node.frame, node.lineage)
+        names.update(node.names)
+        names.update(more)
+        return Scope(names, node.stage.task.names if node.stage.role is Role.PLAIN else None)
 
     def names_of(self, frame: Frame, lineage: Mapping[str, int] | None = None) -> dict[str, Any]:
         """What every template of a pipeline's instance may say."""
@@ -73,6 +73,23 @@ class Values:
 
     def add_usage(self, node: int, usage: Usage) -> None:
         self.usage[node] = self.usage[node] + usage if node in self.usage else usage
+
+    def fold_usage(self, nodes: Iterable[int], into: int) -> None:
+        """Tokens of nodes that are forgotten stay with the group whose items they were."""
+        for node in nodes:
+            used = self.usage.pop(node, None)
+            if used is not None:
+                self._folded[into] = self._folded.get(into, _NO_USAGE) + used
+
+    def usage_of(self, node: int) -> Usage:
+        """Tokens of the node; of a group those of its items."""
+        used = self.usage.get(node, _NO_USAGE) + self._folded.get(node, _NO_USAGE)
+        items = self.groups[node].nodes if node in self.groups else ()
+        return sum((self.usage[item] for item in items if item in self.usage), used)
+
+    def all_usage(self) -> dict[int, Usage]:
+        """Node → tokens, those of forgotten items with their group: they add up to what the run has used."""
+        return {**self.usage, **{n: self.usage.get(n, _NO_USAGE) + used for n, used in self._folded.items()}}
 
     def word(self, node: int) -> str:
         """The node's status as people read it."""
@@ -117,9 +134,8 @@ class _Tasks(Mapping[str, Any]):
         self._ids, self._lineage, self._values = ids, lineage, values
 
     def __getitem__(self, name: str) -> _TaskValues:
-        if name in self._lineage:
-            return _TaskValues(self._lineage[name], self._values)
-        return _TaskValues(self._ids[name], self._values)
+        task = self._ids[name]
+        return _TaskValues(self._lineage.get(name, task), task, self._values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
@@ -133,23 +149,24 @@ class _TaskValues(Mapping[str, Any]):
 
     KEYS = ("output", "outputs", "results", "status", "until_met", "usage")
 
-    def __init__(self, node: int, values: Values) -> None:
-        self._node, self._values = node, values
+    def __init__(self, node: int, group: int, values: Values) -> None:
+        """`node` is the task's, or the item's that is meant; `group` is always the task's."""
+        self._node, self._group, self._values = node, group, values
 
     def __getitem__(self, key: str) -> Any:
         values, node = self._values, self._node
         if key == "output":
             return values.outputs.get(node)
         if key == "outputs":
-            return values.outputs_of(node)
+            return values.outputs_of(self._group)
         if key == "results":
-            return values.results_of(node)
+            return values.results_of(self._group)
         if key == "status":
             return status_word(values.state.status[node])
         if key == "until_met":
             return values.until_met.get(node)
         if key == "usage":
-            usage = values.usage.get(node, _NO_USAGE)
+            usage = values.usage_of(node)
             return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         raise KeyError(key)
 

@@ -19,6 +19,7 @@ from llmflow.binding.loops import Loop, in_pieces
 from llmflow.binding.nodes import Node, Nodes
 from llmflow.binding.recall import Recall
 from llmflow.binding.saving import save
+from llmflow.binding.scope import Scope
 from llmflow.binding.stages import Role
 from llmflow.binding.subpipelines import inputs_of, outputs_of
 from llmflow.binding.values import Values
@@ -90,14 +91,14 @@ class Work:
             return self._recalled(started, node, scope)
         return self._computed(index, node, scope)
 
-    def _wanted(self, node: Node, scope: Mapping[str, Any]) -> bool:
+    def _wanted(self, node: Node, scope: Scope) -> bool:
         """The condition, if there is one: the task's own, and of an item that of its `foreach`."""
         task, is_item = node.stage.task, bool(node.key)
         if is_item:
             return task.foreach is None or task.foreach.when is None or task.foreach.when.holds(scope)
         return task.when is None or task.when.holds(scope)
 
-    def _computed(self, index: int, node: Node, scope: Mapping[str, Any]) -> str:
+    def _computed(self, index: int, node: Node, scope: Scope) -> str:
         task = node.stage.task
         assert task.value is not None
         output = task.value.value(scope)
@@ -111,7 +112,7 @@ class Work:
         self._check(node.stage.task, output, scope)
         return self._answered(index, node, output, scope)
 
-    def _approval(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> str | None:
+    def _approval(self, started: AttemptStarted, node: Node, scope: Scope) -> str | None:
         """What has been decided already, on the command line or in an earlier part of the run; else ask, or wait."""
         name = self._nodes.graph.names[started.task]
         if name in self._approved:
@@ -121,9 +122,7 @@ class Work:
             return self._answered(started.task, node, reply.value, scope)
         return None if self._ask is not None else "hold"
 
-    def _decided(
-        self, started: AttemptStarted, node: Node, approved: bool, comment: str, scope: Mapping[str, Any]
-    ) -> str:
+    def _decided(self, started: AttemptStarted, node: Node, approved: bool, comment: str, scope: Scope) -> str:
         if not approved:
             raise CallFailed(FailureKind.REFUSAL, f"not approved{': ' + comment if comment else ''}", retryable=False)
         output = {"approved": True, "comment": comment}
@@ -133,7 +132,7 @@ class Work:
         self._keep(Answered(started, Reply(output, asked, _approval_key(node, scope)), output, True, "", now, 0.0, 1))
         return self._answered(started.task, node, output, scope)
 
-    def _recalled(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> str:
+    def _recalled(self, started: AttemptStarted, node: Node, scope: Scope) -> str:
         """Answers that are there already, one after the other as long as they fit what would be asked now."""
         while True:
             if self._nothing_to_fold(started.task, node, scope):
@@ -154,7 +153,7 @@ class Work:
                 return "done"
             scope = self._scope(started.task, node)
 
-    def _asked_key(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> str:
+    def _asked_key(self, started: AttemptStarted, node: Node, scope: Scope) -> str:
         if node.stage.task.action == "model":
             request, pool = self._request(started, node, scope)
             provider = self._compiled.providers[pool]
@@ -194,7 +193,7 @@ class Work:
             raise CallFailed(kind, problem)
         return self._answered(index, node, output, scope) if outcome == "done" else outcome
 
-    async def _reply(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> Reply:
+    async def _reply(self, started: AttemptStarted, node: Node, scope: Scope) -> Reply:
         task = node.stage.task
         total = self._clock.real(task.timeout.total if task.timeout.total is not None else DEFAULT_TOTAL)
         if task.action != "model":
@@ -225,7 +224,7 @@ class Work:
             prompt_chars=sum(len(m.content) for m in request.messages) + len(request.system),
         )
 
-    def _request(self, started: AttemptStarted, node: Node, scope: Mapping[str, Any]) -> tuple[Request, int]:
+    def _request(self, started: AttemptStarted, node: Node, scope: Scope) -> tuple[Request, int]:
         """The request and the pool it goes to: of a step that only looks for an answer, the first candidate's."""
         stage = node.stage.index
         candidate = started.candidate
@@ -236,7 +235,7 @@ class Work:
 
     # ---- answers ----------------------------------------------------------------------------------
 
-    def _judge(self, index: int, node: Node, reply: Reply, scope: Mapping[str, Any]) -> tuple[Any, str, str]:
+    def _judge(self, index: int, node: Node, reply: Reply, scope: Scope) -> tuple[Any, str, str]:
         """(output, what is wrong with the answer, `done` | `again` | `fail`)."""
         task = node.stage.task
         if task.action != "model":
@@ -258,7 +257,7 @@ class Work:
             return None, "the answer was cut off, and what is left of it is not JSON to be read", "fail"
         try:
             output = read_answer(reply.value, wanted.schema)
-            problem = check_conditions(wanted.validate, {**scope, "output": output}) or ""
+            problem = check_conditions(wanted.validate, scope.also(output=output)) or ""
         except InvalidAnswer as error:
             output, problem = None, str(error)
         if not problem:
@@ -273,7 +272,7 @@ class Work:
             ]
         return output, problem, "again"
 
-    def _check(self, task: Task, output: Any, scope: Mapping[str, Any]) -> None:
+    def _check(self, task: Task, output: Any, scope: Scope) -> None:
         """What code or a template gave: it is what `output` asks for, or the task fails."""
         problem = None
         if task.output.schema is not None:
@@ -281,17 +280,17 @@ class Work:
                 check_value(output, task.output.schema)
             except InvalidAnswer as error:
                 problem = str(error)
-        problem = problem or check_conditions(task.output.validate, {**scope, "output": output})
+        problem = problem or check_conditions(task.output.validate, scope.also(output=output))
         if problem is not None:
             raise CallFailed(FailureKind.INVALID_OUTPUT, problem)
 
-    def _answered(self, index: int, node: Node, output: Any, scope: Mapping[str, Any]) -> str:
+    def _answered(self, index: int, node: Node, output: Any, scope: Scope) -> str:
         """A good output: the loop goes on or ends, the fold takes its next piece, the task has its result."""
         task = node.stage.task
         loop = self._loops.get(index)
         if task.repeat is not None and node.stage.role is Role.PLAIN:
             loop = loop or self._loops.setdefault(index, Loop())
-            met = task.repeat.until.holds({**scope, "output": output, "iteration": loop.iteration})
+            met = task.repeat.until.holds(scope.also(output=output, iteration=loop.iteration))
             if not met and loop.iteration < task.repeat.max_iterations:
                 loop.iteration += 1
                 loop.start_anew(output)
@@ -306,7 +305,7 @@ class Work:
             return "again"
         self._loops.pop(index, None)
         if task.save is not None and not node.stage.is_item:
-            save(node.frame.folder, task.save.text(self._values.scope(node)), output)
+            save(node.frame.folder, task.save.text(scope), output)
         self._values.outputs[index] = output
         return "done"
 
@@ -314,13 +313,13 @@ class Work:
         """The task failed and `on_error` accepts it: its default, if one is written, is its output."""
         node = self._nodes[index]
         default = node.stage.task.on_error.default
-        self._loops.pop(index, None)
         if default is not None:
-            self._values.outputs[index] = default.value(self._values.scope(node))
+            self._values.outputs[index] = default.value(self._scope(index, node))
+        self._loops.pop(index, None)
 
     # ---- names ------------------------------------------------------------------------------------
 
-    def _scope(self, index: int, node: Node) -> dict[str, Any]:
+    def _scope(self, index: int, node: Node) -> Scope:
         """The names of the node's templates, those of its loop included."""
         task = node.stage.task
         if task.repeat is None and (task.reduce is None or node.stage.is_item):
@@ -333,7 +332,7 @@ class Work:
             more["items"] = loop.pieces[loop.piece]
         return self._values.scope(node, **more)
 
-    def _nothing_to_fold(self, index: int, node: Node, scope: Mapping[str, Any]) -> bool:
+    def _nothing_to_fold(self, index: int, node: Node, scope: Scope) -> bool:
         """Cut a fold's items into pieces at its first attempt; True where there is none to ask about."""
         reduce = node.stage.task.reduce
         if reduce is None or node.stage.is_item:
@@ -350,7 +349,7 @@ class Work:
         return True
 
 
-def _approval_key(node: Node, scope: Mapping[str, Any]) -> str:
+def _approval_key(node: Node, scope: Scope) -> str:
     """A decision stands as long as the question does."""
     assert node.stage.task.approve is not None
     return key_of("approve", node.stage.task.approve.text(scope))

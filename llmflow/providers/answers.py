@@ -23,7 +23,7 @@ _DEPTH = 12
 
 
 class Script:
-    """The answers of one provider in one run; counts the calls of each task."""
+    """The answers of one provider in one run; counts the calls of each task that has a list of them."""
 
     def __init__(self, answers: Any) -> None:
         self._answers = answers
@@ -35,12 +35,13 @@ class Script:
         Counts from whichever is further on, the calls seen or the attempt's number, so that a run that is
         resumed does not begin its list anew.
         """
-        call = max(self._calls.get(request.label, 0), request.attempt - 1)
-        self._calls[request.label] = call + 1
         written = self._written(request.label)
         if isinstance(written, Sequence) and not isinstance(written, str):
             if not written:
                 raise LookupError(request.label)
+            call = max(self._calls.get(request.label, 0), request.attempt - 1)
+            if call < len(written):
+                self._calls[request.label] = call + 1
             return written[min(call, len(written) - 1)]
         return written
 

@@ -7,6 +7,7 @@ that settled last gives the chain that made the run as long as it was.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,28 +31,29 @@ def realised_path(graph: Graph, state: RunState, spans: Sequence[Span]) -> list[
     """`graph` is the realised one. First step first; empty for a run in which no attempt held a worker."""
     if not spans:
         return []
-    first: dict[int, Span] = {}
-    held: dict[tuple[int, int], list[Span]] = defaultdict(list)
-    for span in spans:
-        held[span.pool, span.worker].append(span)
-        if span.task not in first or span.start < first[span.task].start:
-            first[span.task] = span
-    ends = {place: [span.end for span in row] for place, row in held.items()}
+    first = array("i", [-1]) * len(graph)
+    """Task → the place of its first span in `spans`, -1 where it has none."""
+    held: dict[tuple[int, int], array[int]] = defaultdict(lambda: array("i"))
+    """Worker → the places of its spans, in order of their ends."""
+    for place, span in enumerate(spans):
+        held[span.pool, span.worker].append(place)
+        if first[span.task] < 0 or span.start < spans[first[span.task]].start:
+            first[span.task] = place
     steps: list[Step] = []
     seen: set[int] = set()
-    task: int | None = max(first, key=lambda t: (state.ended_at[t], -t))
+    task: int | None = max((t for t, place in enumerate(first) if place >= 0), key=lambda t: (state.ended_at[t], -t))
     while task is not None and task not in seen:
         seen.add(task)
         cause, before = "", _last_dependency(graph, state, task)
         released = state.ended_at[before] if before is not None else 0.0
         if before is not None:
             cause = DEPENDENCY
-        if task in first:
-            span = first[task]
-            place = (span.pool, span.worker)
-            index = bisect_right(ends[place], span.start) - 1
-            if index >= 0 and ends[place][index] > released and held[place][index].task not in seen:
-                cause, before = WORKER, held[place][index].task
+        if first[task] >= 0:
+            span = spans[first[task]]
+            row = held[span.pool, span.worker]
+            index = bisect_right(row, span.start, key=lambda place: spans[place].end) - 1
+            if index >= 0 and spans[row[index]].end > released and spans[row[index]].task not in seen:
+                cause, before = WORKER, spans[row[index]].task
         steps.append(Step(task, cause))
         task = before
     steps.reverse()

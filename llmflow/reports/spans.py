@@ -7,7 +7,7 @@ attempt that held a worker, and why tasks failed.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from llmflow.scheduling.events import (
@@ -51,6 +51,14 @@ class Columns(Sequence[Span]):
         """One more, behind the others."""
         self._whole.extend((task, pool, worker, ok))
         self._times.extend((start, end))
+
+    def without(self, left_out: Container[int]) -> Columns:
+        """The spans of all tasks but these."""
+        rest = Columns()
+        for span in self:
+            if span.task not in left_out:
+                rest.add(*span)
+        return rest if len(rest) < len(self) else self
 
     def __len__(self) -> int:
         return len(self._times) // 2

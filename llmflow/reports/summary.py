@@ -2,12 +2,13 @@
 
 The bound and the comparison are over what really happened: each task counts for the seconds in
 which its attempts held a worker (all attempts, waiting between them left out), skipped and blocked
-tasks count for nothing, each pool has its own workers. First in, first out is the simulator on the
-very same graph and seconds.
+tasks count for nothing, each pool has its own workers. First in, first out is on the very same graph
+and seconds.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from llmflow.protocol import Usage
 from llmflow.reports.realised_path import realised_path
 from llmflow.reports.spans import Span, Spans
 from llmflow.scheduling.bounds import Bound, pooled_lower_bound
+from llmflow.scheduling.first_in import first_in_makespan
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.realised import realised_graph
-from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.state import RunState, Status
-from llmflow.scheduling.tasks import TaskSpec
+
+INTERVALS_UP_TO = 20_000
+"""Tasks beyond which the interval bound is left out: it would look at one window, and keep 300 bytes a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class RunSummary:
     work: float
     attempts: int
     """Attempts that held a worker."""
-    held: tuple[float, ...]
+    held: Sequence[float]
     """Task → the seconds in which its attempts held a worker."""
     usage: Usage
     failures: tuple[Failure, ...]
@@ -94,7 +97,7 @@ def summarise(
     `left_out`: tasks that are not the run's time (those of `finally`).
     """
     graph = realised_graph(state)
-    spans = [span for span in story.spans if span.task not in left_out]
+    spans = story.spans.without(left_out)
     held, pool_of = _realised(graph, spans)
     makespan = max((at for t, at in enumerate(state.ended_at) if not isnan(at) and t not in left_out), default=0.0)
     bound = lower_bound_of(graph, held, pool_of, pools, workers)
@@ -106,13 +109,13 @@ def summarise(
         lower_bound=bound.value,
         bound_kind=bound.kind,
         ratio=makespan / bound.value if bound.value else nan,
-        fifo_makespan=_fifo(graph, held, pool_of, pools, workers),
+        fifo_makespan=first_in_makespan(graph, held, pool_of, pools, workers),
         critical_path=tuple(graph.names[step.task] for step in path),
         causes=tuple(step.cause for step in path),
         pools=_use(spans, pools, makespan),
         work=fsum(held),
         attempts=len(spans),
-        held=tuple(held),
+        held=held,
         usage=sum(usage.values(), Usage()),
         failures=tuple(
             Failure(graph.names[task], kind, detail, state.status[task] == Status.ACCEPTED)
@@ -125,33 +128,27 @@ def lower_bound_of(
     graph: Graph, durations: Sequence[float], pool_of: Sequence[int], pools: Sequence[PoolSpec], workers: int
 ) -> Bound:
     """The best bound over each pool's workers and, where the whole run is capped, over the cap."""
-    bound = pooled_lower_bound(graph, durations, pool_of, [pool.size for pool in pools])
+    small = len(graph) <= INTERVALS_UP_TO
+    bound = pooled_lower_bound(graph, durations, pool_of, [pool.size for pool in pools], interval=small)
     if workers and len(pools) > 1:
-        capped = pooled_lower_bound(graph, durations, [0 if pool >= 0 else CONTROL for pool in pool_of], [workers])
+        one = [0 if pool >= 0 else CONTROL for pool in pool_of]
+        capped = pooled_lower_bound(graph, durations, one, [workers], interval=small)
         bound = max(bound, capped, key=lambda b: b.value)
     return bound
 
 
-def _realised(graph: Graph, spans: Sequence[Span]) -> tuple[list[float], list[int]]:
+def _realised(graph: Graph, spans: Sequence[Span]) -> tuple[array[float], array[int]]:
     """Per task the seconds its attempts held a worker, and the pool of the last of them (-1 = none)."""
-    held, pool_of = [0.0] * len(graph), [CONTROL] * len(graph)
+    held, pool_of = array("d", bytes(8 * len(graph))), array("i", [CONTROL]) * len(graph)
     for span in spans:
         held[span.task] += span.seconds
         pool_of[span.task] = span.pool
     return held, pool_of
 
 
-def _fifo(
-    graph: Graph, held: Sequence[float], pool_of: Sequence[int], pools: Sequence[PoolSpec], workers: int
-) -> float:
-    kinds = {pool: TaskSpec(pools=(pool,)) for pool in (CONTROL, *range(len(pools)))}
-    specs = [kinds[pool] for pool in pool_of]
-    return simulate(graph, specs, pools, held, [0.0] * len(graph), workers=workers, keep_story=False).makespan
-
-
 def _use(spans: Sequence[Span], pools: Sequence[PoolSpec], makespan: float) -> tuple[PoolUse, ...]:
     """Pools in which anything ran, with every worker that was used."""
-    busy: dict[int, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    busy: dict[int, dict[int, array[float]]] = defaultdict(lambda: defaultdict(lambda: array("d")))
     for span in spans:
         busy[span.pool][span.worker].append(span.seconds)
     uses = []

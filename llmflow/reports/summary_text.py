@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from math import fsum, isnan
 from typing import Any
 
@@ -67,15 +68,16 @@ def run_json(
             "started": _number(state.first_started_at[task]),
             "finished": _number(state.ended_at[task]),
         }
-        items = grown.get(task, ())
+        used = usage.get(task, Usage())
         if task in grown:
+            items = grown[task]
             statuses = Counter(_status(state.status[item]) for item in items)
             entry["items"] = dict(sorted(statuses.items()))
             entry["attempts"] = sum(state.attempts[item] for item in items)
             entry["duration"] = fsum(summary.held[item] for item in items)
-        used = [usage[t] for t in (task, *items) if t in usage]
-        if used:
-            entry["usage"] = usage_json(sum(used, Usage()))
+            used = sum((usage[item] for item in items if item in usage), used)
+        if used != Usage():
+            entry["usage"] = usage_json(used)
         if name in errors:
             failure = errors[name]
             entry["error"] = {"kind": failure.kind, "detail": failure.detail, "accepted": failure.accepted}
@@ -98,16 +100,30 @@ def run_json(
     }
 
 
-def _grown(state: RunState) -> dict[int, list[int]]:
+class _Grown:
+    """Tasks that were added below a group, as ranges of integers."""
+
+    def __init__(self) -> None:
+        self._parts: list[range] = []
+
+    def add(self, part: range) -> None:
+        self._parts.append(part)
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self._parts)
+
+
+def _grown(state: RunState) -> dict[int, _Grown]:
     """Group → its items, with what they consist of where they are sub-pipelines."""
-    grown: dict[int, list[int]] = {}
-    inner: list[int] = []
+    grown: dict[int, _Grown] = defaultdict(_Grown)
+    inner: list[range] = []
     for first, size, parent in state.grown:
         if parent < 0:
-            inner += range(first, first + size)
-        else:
-            grown.setdefault(parent, []).extend([*inner, *range(first, first + size)])
-            inner = []
+            inner.append(range(first, first + size))
+            continue
+        for part in (*inner, range(first, first + size)):
+            grown[parent].add(part)
+        inner = []
     return grown
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -133,23 +134,25 @@ class Story:
         self._offsets, self._positions = _by_task(chronicle.task, len(dependencies))
         self.resumed = [p for p, code in enumerate(chronicle.code) if code == c.RESUMED]
         self._ends = array("i", self._attempt_ends())
-        self.groups: dict[int, list[int]] = {}
+        self.groups: dict[int, array[int]] = {}
         """Task with items → the positions at which tasks of its items settled."""
         if chronicle.first_added >= 0:
             for position, code in enumerate(chronicle.code):
                 if code == c.SETTLED and (parent := chronicle.parent_of(chronicle.task[position])) >= 0:
-                    self.groups.setdefault(parent, []).append(position)
+                    self.groups.setdefault(parent, array("i")).append(position)
 
     def _attempt_ends(self) -> Iterator[int]:
         """The positions at which a worker was let go."""
-        holding: dict[int, int] = {}
+        holding: Counter[int] = Counter()
         code, tasks = self.chronicle.code, self.chronicle.task
         for position in range(len(code)):
             task = tasks[position]
             if code[position] == c.STARTED:
-                holding[task] = holding.get(task, 0) + 1
-            elif code[position] in (c.DONE, c.AGAIN, c.EXPANDED, c.HELD, c.FAILED, c.CANCELLED) and holding.get(task):
+                holding[task] += 1
+            elif code[position] in (c.DONE, c.AGAIN, c.EXPANDED, c.HELD, c.FAILED, c.CANCELLED) and task in holding:
                 holding[task] -= 1
+                if not holding[task]:
+                    del holding[task]
                 yield position
 
     def of(self, task: int) -> array[int]:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, fsum
 
-from llmflow.scheduling.graph import Graph, upward_ranks
+from llmflow.scheduling.graph import Graph, longest_path, upward_ranks
 
 CRITICAL_PATH, WORK, INTERVAL = "critical path", "work", "interval"
 
@@ -62,22 +62,23 @@ def pooled_lower_bound(
     if not len(graph):
         return Bound(0.0, CRITICAL_PATH)
     order = graph.order()
-    tails = upward_ranks(graph, durations, order)
     whole = all(float(d).is_integer() for d in durations)
-    best = Bound(float(max(tails)), CRITICAL_PATH)
-    members: list[list[int]] = [[] for _ in workers]
+    best = Bound(longest_path(graph, durations, order), CRITICAL_PATH)
+    counts = [0] * len(workers)
     for task, pool in enumerate(pool_of):
         if pool >= 0 and durations[task] > 0:
-            members[pool].append(task)
+            counts[pool] += 1
     # A pool with a worker for each of its tasks cannot be short of workers.
-    tight = [(members[p], n) for p, n in enumerate(workers) if 0 < n < len(members[p])]
-    for tasks, n in tight:
-        value = fsum(durations[t] for t in tasks) / n
+    short = [p for p, n in enumerate(workers) if 0 < n < counts[p]]
+    for p in short:
+        value = fsum(d for d, pool in zip(durations, pool_of, strict=True) if pool == p) / workers[p]
         value = float(ceil(value - 1e-9)) if whole else value
         if value > best.value:
             best = Bound(value, WORK)
-    if not interval or not tight:
+    if not interval or not short:
         return best
+    tails = upward_ranks(graph, durations, order)
+    tight = [([t for t, q in enumerate(pool_of) if q == p and durations[t] > 0], workers[p]) for p in short]
     heads = earliest_starts(graph, durations, order)
     for tasks, n in tight:
         value = _crowd(tasks, heads, tails, durations, n)

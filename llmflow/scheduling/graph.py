@@ -15,6 +15,8 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from llmflow.scheduling.names import Names
+
 
 class CycleError(ValueError):
     """`cycle` holds the task names around it, the first repeated at the end: `[a, b, a]`."""
@@ -35,15 +37,18 @@ class Graph:
     for all items of a `foreach`. Specs and priorities are per stage, so growth costs them nothing.
     `flows[t]` is the dependency of t that need not settle before t: its items are passed on one by
     one, so t may begin when that one has begun to have items.
+    `origin[t]` is the settled task that item t came from, -1 where there is none: nobody waits along
+    it any more, so 100,000 of them need no edges.
     """
 
-    __slots__ = ("dependencies", "dependents", "flows", "names", "stages")
+    __slots__ = ("dependencies", "dependents", "flows", "names", "origin", "stages")
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.names = Names()
         self.dependencies: list[tuple[int, ...]] = []
         self.dependents: list[list[int]] = []
         self.stages: array[int] = array("i")
+        self.origin: array[int] = array("i")
         self.flows: dict[int, int] = {}
 
     @classmethod
@@ -54,10 +59,11 @@ class Graph:
         """
         index = {name: i for i, name in enumerate(edges)}
         graph = cls()
-        graph.names = list(edges)
+        graph.names = Names(edges)
         graph.dependencies = [tuple(dict.fromkeys(index[d] for d in ds)) for ds in edges.values()]
         graph.dependents = [[] for _ in graph.names]
         graph.stages = array("i", range(len(graph.names)))
+        graph.origin = array("i", [-1]) * len(graph.names)
         for task, deps in enumerate(graph.dependencies):
             for d in deps:
                 graph.dependents[d].append(task)
@@ -74,9 +80,7 @@ class Graph:
         if deps and not 0 <= min(deps) <= max(deps) < task:
             raise IndexError(f"{name}: a dependency is not in the graph: {deps}")
         self.names.append(name)
-        self.dependencies.append(deps)
-        self.dependents.append(_NOBODY)
-        self.stages.append(task if stage is None else stage)
+        self._append(deps, task if stage is None else stage, -1)
         for d in deps:
             if self.dependents[d] is _NOBODY:
                 self.dependents[d] = [task]
@@ -84,7 +88,25 @@ class Graph:
                 self.dependents[d].append(task)
         return task
 
-    def order(self) -> list[int]:
+    def add_item(self, group: int, key: str, stage: int, dependencies: tuple[int, ...] = (), origin: int = -1) -> int:
+        """Append `group[key]`; returns its id. `dependencies` have all settled, and so has `origin`."""
+        task = len(self.names)
+        self.names.append_item(group, key)
+        self._append(dependencies, stage, origin)
+        return task
+
+    def _append(self, dependencies: tuple[int, ...], stage: int, origin: int) -> None:
+        self.dependencies.append(dependencies)
+        self.dependents.append(_NOBODY)
+        self.stages.append(stage)
+        self.origin.append(origin)
+
+    def waited_for(self, task: int) -> tuple[int, ...]:
+        """What had to settle before the task could begin, the item it came from included."""
+        origin = self.origin[task]
+        return self.dependencies[task] if origin < 0 else (*self.dependencies[task], origin)
+
+    def order(self) -> Sequence[int]:
         """All tasks, each behind its dependencies (Kahn 1962). Raises CycleError."""
         pending = [len(d) for d in self.dependencies]
         order = [t for t, n in enumerate(pending) if not n]
@@ -112,6 +134,17 @@ class Graph:
         start = loop.index(min(loop))
         loop = loop[start:] + loop[:start]
         return [*loop, loop[0]]
+
+
+def longest_path(graph: Graph, durations: Sequence[float], order: Sequence[int] | None = None) -> float:
+    """The length of the critical path, in the unit of `durations`; of graphs whose ranks nobody wants to keep."""
+    ranks = array("d", durations)
+    dependents = graph.dependents
+    for task in reversed(graph.order() if order is None else order):
+        below = dependents[task]
+        if below:
+            ranks[task] += max(ranks[d] for d in below) if len(below) > 1 else ranks[below[0]]
+    return max(ranks, default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,10 @@ class Scheduler:
             self._failed |= not event.accepted and not self.specs[self._stages[task]].inner
         elif isinstance(event, ev.TaskCancelled):
             self._cancelled |= not self.specs[self._stages[task]].inner
+        if self._failures or self._rejections or self._candidate:
+            self._failures.pop(task, None)
+            self._rejections.pop(task, None)
+            self._candidate.pop(task, None)
         if self._group_of:
             group = self._group_of.pop(task, None)
             if group is not None:

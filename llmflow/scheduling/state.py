@@ -77,6 +77,31 @@ class Running(NamedTuple):
     candidate: int
 
 
+class Growth(Sequence[tuple[int, int, int]]):
+    """(first, size, parent) of everything that was added, in order; neighbours of one parent are put together."""
+
+    def __init__(self) -> None:
+        self._columns = array("i"), array("i"), array("i")
+
+    def add(self, first: int, size: int, parent: int) -> None:
+        """`size` tasks from `first` on are `parent`'s, or nobody's where that is -1."""
+        firsts, sizes, parents = self._columns
+        if parents and parent >= 0 and parents[-1] == parent and firsts[-1] + sizes[-1] == first:
+            sizes[-1] += size
+            return
+        for column, value in zip(self._columns, (first, size, parent), strict=True):
+            column.append(value)
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        firsts, sizes, parents = self._columns
+        return firsts[index], sizes[index], parents[index]
+
+
 class RunState:
     """The fold. All times are seconds since the run began; NaN = has not happened."""
 
@@ -124,8 +149,7 @@ class RunState:
         """The same the other way round, so that cancelling thousands of waiting tasks stays linear."""
         self.expanded: set[int] = set()
         """Tasks that have begun to have items."""
-        self.grown: list[tuple[int, int, int]] = []
-        """(first, size, parent) of everything that was added."""
+        self.grown = Growth()
         self.held: set[int] = set()
         """Tasks that wait for a person."""
         self.released: list[int] = []
@@ -222,7 +246,7 @@ class RunState:
         first, end = event.first, event.first + event.size
         if first != len(self.status) or end > len(self.graph):
             raise IllegalEvent(f"TasksAdded of {first} to {end - 1}, but {len(self.status)} is the next task")
-        self.grown.append((first, event.size, event.parent))
+        self.grown.add(first, event.size, event.parent)
         self.grow(range(first, end))
         self._release_ready(range(first, end), event.at)
 

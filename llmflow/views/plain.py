@@ -25,7 +25,7 @@ class PlainLines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._context: RunContext
-        self._names: list[str] = []
+        self._names: Sequence[str] = ()
         self._pools: list[str] = []
         self._others: dict[type[Any], Callable[[Any], str]] = {
             ev.RunResumed: lambda e: "the run goes on",
@@ -43,15 +43,13 @@ class PlainLines:
 
     def start(self, context: RunContext) -> None:
         self._context = context
+        self._names = _Shown(context.state.graph.names)
         self._pools = [one_line(pool.name) for pool in context.pools]
         tasks = plural(len(context.state.graph), "task")
         self._write(f"{context.state.now:9.2f}  run {one_line(context.run_id)} of {one_line(context.name)}: {tasks}\n")
 
     def on_events(self, events: Sequence[Event]) -> None:
         names, pools = self._names, self._pools
-        graph_names = self._context.state.graph.names
-        if len(names) < len(graph_names):
-            names += map(one_line, graph_names[len(names) :])
         first_started_at, usage = self._context.state.first_started_at, self._context.usage
         others = self._others
         lines: list[str] = []
@@ -105,6 +103,21 @@ class PlainLines:
     def _task_failed(self, event: ev.TaskFailed) -> str:
         accepted = " (accepted)" if event.accepted else ""
         return f"{self._names[event.task]}  failed{accepted}: {reason(event.kind, event.detail)}"
+
+
+class _Shown(Sequence[str]):
+    """The names of tasks as they are written out; those of items are made when they are asked for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._known = list(map(one_line, names))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, task: Any) -> Any:
+        known = self._known
+        return known[task] if task < len(known) else one_line(self._names[task])
 
 
 def reason(kind: str, detail: str) -> str:
