@@ -185,8 +185,20 @@ def test_json_is_the_whole_run_as_one_document(tmp_path: Path) -> None:
             "tasks": {"greet": task},
             "usage": usage,
             "cost_usd": None,
+            "time": {
+                "makespan": 0.0,
+                "columns": dict.fromkeys(COLUMNS, 0.0),
+                "path": [{"task": "greet", "seconds": {"model": 0.0, "llmflow": 0.0}}],
+            },
         },
     )
+
+
+COLUMNS = (
+    *("model", "code", "failed", "asked_again"),
+    *("dependency", "worker", "rate_limit", "backoff", "approval", "llmflow"),
+)
+"""What a second of a run can have been spent on."""
 
 
 def without_times(data: Any) -> Any:
