@@ -101,6 +101,11 @@ class Growth(Sequence[tuple[int, int, int]]):
         firsts, sizes, parents = self._columns
         return firsts[index], sizes[index], parents[index]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Growth) and self._columns == other._columns
+
+    __hash__ = None  # type: ignore[assignment]
+
 
 class RunState:
     """The fold. All times are seconds since the run began; NaN = has not happened."""

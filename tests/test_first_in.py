@@ -1,0 +1,86 @@
+"""First in, first out without the simulator's memory: the same makespan, on graphs of every kind."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from llmflow.scheduling import events as ev
+from llmflow.scheduling.first_in import first_in_makespan
+from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.names import Names
+from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.realised import realised_graph
+from llmflow.scheduling.simulate import simulate
+from llmflow.scheduling.state import RunState
+from llmflow.scheduling.tasks import TaskSpec
+
+
+def simulated(graph: Graph, durations: list[float], pool_of: list[int], pools: list[PoolSpec], workers: int) -> float:
+    specs = [TaskSpec(pools=(pool,)) for pool in pool_of]
+    return simulate(graph, specs, pools, durations, [0.0] * len(graph), workers=workers, keep_story=False).makespan
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_it_takes_as_long_as_the_simulator_says(seed: int) -> None:
+    dice = Random(seed)
+    count = dice.randint(0, 60)
+    edges = {str(t): [str(d) for d in range(t) if dice.random() < dice.choice([0.05, 0.3])] for t in range(count)}
+    graph = Graph.of(edges)
+    pools = [PoolSpec(f"p{i}", dice.choice([0, 1, 2, 5])) for i in range(dice.randint(1, 3))]
+    pool_of = [dice.randint(CONTROL, len(pools) - 1) for _ in range(count)]
+    durations = [dice.choice([0.0, 0.25, 1.0, dice.random() * 3]) if pool >= 0 else 0.0 for pool in pool_of]
+    workers = dice.choice([0, 0, 1, 3])
+    assert first_in_makespan(graph, durations, pool_of, pools, workers) == simulated(
+        graph, durations, pool_of, pools, workers
+    )
+
+
+def test_a_graph_that_has_grown_reads_like_one_of_plain_edges() -> None:
+    graph = Graph.of({"first": [], "each": ["first"], "last": ["each"]})
+    state = RunState(graph)
+    for at, size in ((1.0, 3), (2.0, 2)):
+        first = len(graph)
+        for key in range(first - 3, first - 3 + size):
+            graph.add_item(1, str(key), 1)
+        state.apply(ev.TasksAdded(at, 1, first, size))
+    grown = realised_graph(state)
+    items = [3, 4, 5, 6, 7]
+    assert list(state.grown) == [(3, 5, 1)]
+    assert [list(row) for row in grown.dependencies] == [[], [0, *items], [1], *([0] for _ in items)]
+    assert [list(row) for row in grown.dependents] == [[1, *items], [2], [], *([1] for _ in items)]
+    assert list(grown.order()) == [0, *items, 1, 2]
+
+
+def test_an_item_that_came_from_another_waited_for_it() -> None:
+    graph = Graph.of({"one": [], "two": ["one"]})
+    graph.flows = {1: 0}
+    state = RunState(graph)
+    graph.add_item(0, "a", 0)
+    state.apply(ev.TasksAdded(1.0, 0, 2, 1))
+    graph.add_item(1, "a", 1, origin=2)
+    state.apply(ev.TasksAdded(2.0, 1, 3, 1))
+    assert [list(row) for row in realised_graph(state).dependencies] == [[2], [0, 3], [], [2]]
+
+
+def test_names_of_items_read_like_those_that_are_written() -> None:
+    names = Names(["first", "each"])
+    for key in ("0", "17", "007", "a b", "99999999999", "\u0663"):
+        names.append_item(1, key)
+    names.append("each[x]/inner")
+    names.append_item(8, "2")
+    expected = ["first", "each", "each[0]", "each[17]", "each[007]", "each[a b]", "each[99999999999]", "each[\u0663]"]
+    expected += ["each[x]/inner", "each[x]/inner[2]"]
+    assert (list(names), names[2:4], names[-1], names[-9], len(names)) == (
+        expected,
+        expected[2:4],
+        expected[-1],
+        expected[-9],
+        10,
+    )
+    assert names == expected
+    with pytest.raises(IndexError):
+        names[10]
+    with pytest.raises(IndexError):
+        names[-11]
