@@ -22,7 +22,7 @@ def first_in_makespan(
     pools: Sequence[PoolSpec],
     workers: int = 0,
 ) -> float:
-    """Seconds. `pool_of[t]` is -1 for a step that holds no worker and takes no time; `workers` caps the run, 0 = none."""
+    """Seconds. `pool_of[t]` is -1 for a step that holds no worker and takes no time; `workers` caps the run."""
     if not workers and not any(pool.size for pool in pools):
         return _unlimited(graph, durations, pool_of)
     return _Queues(graph, durations, pool_of, pools, workers).makespan()
