@@ -32,7 +32,8 @@ def test_a_task_is_ready_runs_and_settles_and_releases_what_waits_for_it() -> No
     state.apply(ev.AttemptSucceeded(3.0, 0, 1))
     state.apply(ev.TaskSucceeded(3.0, 0))
     assert (list(state.status), state.unsettled, state.running) == ([Status.SUCCEEDED, Status.READY], 1, {})
-    assert (list(state.ready_at), state.started_at[0], state.ended_at[0], state.now) == ([0.0, 3.0], 1.0, 3.0, 3.0)
+    assert (list(state.ready_at), state.first_started_at[0], state.now) == ([0.0, 3.0], 1.0, 3.0)
+    assert state.ended_at[0] == 3.0
     assert isnan(state.ended_at[1])
 
 
@@ -55,7 +56,7 @@ def test_a_retry_keeps_the_first_start_and_the_count_of_attempts() -> None:
     assert (Status(state.status[0]), state.timers, state.waiting) == (Status.WAITING, {9: 0}, {0: 9})
     state.apply(ev.TimerFired(4.0, 9))
     state.apply(START._replace(at=5.0, attempt=2, number=2))
-    assert (state.attempts[0], state.first_started_at[0], state.started_at[0]) == (2, 1.0, 5.0)
+    assert (state.attempts[0], state.first_started_at[0], state.running[2].started_at) == (2, 1.0, 5.0)
     assert (state.timers, state.waiting) == ({}, {})
 
 

@@ -199,7 +199,13 @@ class _Run:
             acknowledged=self.recording.acknowledged if self.recording is not None else None,
         )
         self.expansion = Expansion(
-            self.compiled, self.nodes, self.values, report=engine.report, now=self.clock.now, added=self._added
+            self.compiled,
+            self.nodes,
+            self.values,
+            report=engine.report,
+            now=self.clock.now,
+            added=self._added,
+            stopping=lambda: bool(self.scheduler.stopping),
         )
         self._each_view(lambda view: view.start(self.context))
         self.clock.begin()

@@ -65,8 +65,9 @@ class Expansion:
         report: Report,
         now: Callable[[], float],
         added: Callable[[range], None],
+        stopping: Callable[[], bool],
     ) -> None:
-        """`added(ids)` hears of new nodes before the scheduler does."""
+        """`added(ids)` hears of new nodes before the scheduler does. Where the run is `stopping` no item is let in."""
         self._compiled, self._nodes, self._values = compiled, nodes, values
         self._report, self._now, self._added = report, now, added
         self._groups: dict[int, _Group] = {}
@@ -77,7 +78,7 @@ class Expansion:
         """Groups that have settled, for those that begin later."""
         self._asked = asked_as_a_whole(compiled.stages)
         self._growing = any(stage.item >= 0 for stage in compiled.stages)
-        self._stopping = False
+        self._is_stopping = stopping
 
     def on_events(self, events: Sequence[ev.Event]) -> None:
         """Groups begin, items that have settled make room and flow on, groups that have settled close what they fed."""
@@ -89,8 +90,6 @@ class Expansion:
                     self._guard(event.task, self._begin)
             elif isinstance(event, Settling):
                 self._settled(event)
-            elif isinstance(event, ev.StopRequested):
-                self._stopping = True
 
     def _guard(self, node: int, do: Callable[[int], None]) -> None:
         """An item that cannot be had (a wrong line, a key twice) ends its group, not the run."""
@@ -141,20 +140,31 @@ class Expansion:
         items: list[range] = []
         exhausted = group.closed or group.source is None
         try:
-            while not exhausted and group.admitted < group.window and not self._stopping:
+            while not exhausted and group.admitted < group.window and not self._is_stopping():
                 found = next(group.source, None)  # type: ignore[arg-type]
                 exhausted = found is None
                 if found is not None:
-                    items.append(self._item(group, *found, {}, Ticket(group.node)))
+                    items.append(self._item(group, *found, {}, Ticket(group.node), group.count))
                     group.admitted += 1
         finally:
             self._tell(group.node, first, items)
         if exhausted and group.source is not None:
             self._close(group.node)
 
-    def _item(self, group: _Group, default: str, item: Any, lineage: dict[str, int], ticket: Ticket | None) -> range:
-        """Add one item to the graph; gives the ids of what it consists of."""
-        foreach, ordinal = group.foreach, group.count
+    def _item(
+        self,
+        group: _Group,
+        default: str,
+        item: Any,
+        lineage: dict[str, int],
+        ticket: Ticket | None,
+        ordinal: int,
+    ) -> range:
+        """Add one item to the graph; gives the ids of what it consists of.
+
+        `ordinal` is its place among the items: where items flow, that of the item it came from.
+        """
+        foreach = group.foreach
         names = {foreach.name: item}
         key = default
         if foreach.key is not None:
@@ -171,7 +181,7 @@ class Expansion:
             ticket.nodes.append(ids[-1])
         group.count += 1
         kept = self._values.groups[group.node]
-        kept.nodes.append(ids[-1])
+        kept.add(ids[-1], ordinal)
         if self._asked.get(group.owner.stage.index) == RESULTS:
             kept.keys.append(key)
             kept.items.append(item)
@@ -254,7 +264,10 @@ class Expansion:
             self._grow_tree(tree)
             return
         group = self._groups[consumer]
-        if self._stopping or not (group.foreach.source_results or self._values.has_answer(node)):
+        if self._is_stopping() or group.closed:
+            return
+        if not (group.foreach.source_results or self._values.has_answer(node)):
+            self._leave_out(consumer, item.ordinal)
             return
         task = item.stage.task
         passed = self._values.outputs.get(node)
@@ -265,10 +278,21 @@ class Expansion:
         first = len(self._nodes.graph)
 
         def add(_: int) -> None:
-            ids = self._item(group, item.key, passed, {**item.lineage, task.id: node}, item.ticket)
+            lineage = {**item.lineage, task.id: node}
+            ids = self._item(group, item.key, passed, lineage, item.ticket, item.ordinal)
             self._tell(consumer, first, [ids])
 
         self._guard(consumer, add)
+
+    def _leave_out(self, group: int, ordinal: int) -> None:
+        """No item of this ordinal will come to the group: a tree that it flows into need not wait for it."""
+        for consumer in self._consumers(group):
+            tree = self._trees.get(consumer)
+            if tree is not None:
+                tree.put(ordinal, None, False)
+                self._grow_tree(tree)
+            elif consumer in self._groups:
+                self._leave_out(consumer, ordinal)
 
     def _flow_early(self, node: int) -> None:
         """What ended before the group began flows in now."""

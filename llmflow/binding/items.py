@@ -33,7 +33,7 @@ def items_of(foreach: Foreach, scope: Mapping[str, Any], folder: Path) -> Iterat
     if foreach.file is not None:
         return _numbered(rows_of(folder / foreach.file.text(scope)))
     assert foreach.items is not None
-    return _numbered(_list(foreach.items.value(scope), "items"))
+    return _numbered(_list(foreach.items.sequence(scope), "items"))
 
 
 def key_of(foreach: Foreach, default: str, scope: Mapping[str, Any]) -> str:

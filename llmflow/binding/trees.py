@@ -27,7 +27,10 @@ class Tree:
         self._seen: list[dict[int, int]] = [{}]
         """Per level: piece → how many of its places are filled, gaps included."""
         self._totals: list[int | None] = [None]
-        self._counts = [0]
+        self._highest = -1
+        """The largest ordinal of an item."""
+        self._given: set[int] = set()
+        """Pieces of items that have been dealt with."""
         self._touched: list[tuple[int, int]] = []
 
     def put(self, ordinal: int, value: Any, present: bool, node: int = -1) -> None:
@@ -35,8 +38,13 @@ class Tree:
         self._put(0, ordinal, value, present, node)
 
     def close(self) -> None:
-        """No more items will come."""
-        self._close(0, self._counts[0])
+        """No more items will come: ordinals that nobody spoke of are gaps like any other."""
+        total = self._highest + 1
+        for piece in range(-(-total // self.batch)):
+            if piece not in self._given:
+                self._seen[0][piece] = self.batch
+                self._touched.append((0, piece))
+        self._close(0, total)
 
     def ended(self, key: str, value: Any, answered: bool, node: int) -> None:
         """The piece `key` has been answered, or has failed and with it the whole."""
@@ -53,6 +61,8 @@ class Tree:
             if piece not in self._seen[level] or self._seen[level][piece] < self._size(level, piece):
                 continue
             del self._seen[level][piece]
+            if not level:
+                self._given.add(piece)
             found = sorted(self._levels[level].pop(piece, []), key=lambda place: place[0])
             values = [value for _, value, _ in found]
             if level and self._totals[level] == 1:
@@ -69,13 +79,13 @@ class Tree:
             self._levels.append({})
             self._seen.append({})
             self._totals.append(None)
-            self._counts.append(0)
             below = self._totals[level - 1]
             if below is not None:
                 self._close(level, -(-below // self.batch))
         piece = ordinal // self.batch
         self._seen[level][piece] = self._seen[level].get(piece, 0) + 1
-        self._counts[level] += 1
+        if not level:
+            self._highest = max(self._highest, ordinal)
         if present:
             self._levels[level].setdefault(piece, []).append((ordinal, value, node))
         self._touched.append((level, piece))

@@ -7,7 +7,7 @@ that look up late, so nothing is copied per task.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,13 +29,28 @@ def status_word(status: int) -> str:
 
 @dataclass(slots=True)
 class Items:
-    """What is remembered of a `foreach`, by ordinal: nodes, keys, items (only if someone asks for `.results`)."""
+    """What is kept of a `foreach`, as its items came: nodes, keys and items (these if someone asks for `.results`)."""
 
     nodes: array[int] = field(default_factory=lambda: array("i"))
+    ordinals: array[int] = field(default_factory=lambda: array("i"))
+    """Their places in the item order; empty as long as they have come in that order."""
     keys: list[str] = field(default_factory=list)
     items: list[Any] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
     """Node → why it failed."""
+
+    def add(self, node: int, ordinal: int) -> None:
+        """One more item. Where they flow from stage to stage the first to come need not be the first in order."""
+        if not self.ordinals and ordinal != len(self.nodes):
+            self.ordinals.extend(range(len(self.nodes)))
+        if ordinal != len(self.nodes) or self.ordinals:
+            self.ordinals.append(ordinal)
+        self.nodes.append(node)
+
+    def in_order(self) -> Sequence[int]:
+        """Places in `nodes`, `keys` and `items`, in item order."""
+        places = range(len(self.nodes))
+        return sorted(places, key=self.ordinals.__getitem__) if self.ordinals else places
 
 
 class Values:
@@ -102,7 +117,10 @@ class Values:
 
     def outputs_of(self, group: int) -> list[Any]:
         """Of a `foreach`: the outputs of the items that have one, in item order."""
-        nodes = self.groups[group].nodes if group in self.groups else ()
+        if group not in self.groups:
+            return []
+        kept = self.groups[group]
+        nodes = (kept.nodes[place] for place in kept.in_order())
         return [self.outputs.get(node) for node in nodes if self.has_answer(node)]
 
     def results_of(self, group: int) -> list[dict[str, Any]]:
@@ -112,8 +130,8 @@ class Values:
         kept = self.groups[group]
         items = kept.items or [None] * len(kept.nodes)
         return [
-            self.result_of(node, key, item, kept.errors.get(node))
-            for node, key, item in zip(kept.nodes, kept.keys, items, strict=True)
+            self.result_of(kept.nodes[i], kept.keys[i], items[i], kept.errors.get(kept.nodes[i]))
+            for i in kept.in_order()
         ]
 
     def result_of(self, node: int, key: str, item: Any, error: str | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ attribute of a Python object can be reached, and the work of one rendering is bo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
@@ -128,6 +128,14 @@ class Template:
             return self._program().value(scope)
         return _plain_value(self.paths[0], scope)
 
+    def sequence(self, scope: Mapping[str, Any]) -> Any:
+        """As `value`, but a list that is named plainly is given as it stands: rows of a file stay in the file."""
+        if self.single and self._references is None:
+            value = _looked_up(self.paths[0], scope)
+            if isinstance(value, Sequence):
+                return value
+        return self.value(scope)
+
     def _taken_apart(self) -> list[Any]:
         parts: list[Any] = _PLAIN_REFERENCE.split(self.source)
         parts[1::2] = self.paths
@@ -211,6 +219,10 @@ class Structure:
         found: list[Reference] = []
         _collect(self.data, found)
         return tuple(found)
+
+    def sequence(self, scope: Mapping[str, Any]) -> Any:
+        """As `value`; see `Template.sequence`."""
+        return self.data.sequence(scope) if isinstance(self.data, Template) else self.value(scope)
 
     def value(self, scope: Mapping[str, Any]) -> Any:
         """The data with every template replaced by its value; tuples become lists. Raises CallFailed."""

@@ -30,7 +30,7 @@ Call = Callable[[ev.AttemptStarted], Coroutine[Any, Any, str]]
 """Makes one attempt and gives its outcome (`done`, `again`); raises CallFailed."""
 
 Evaluate = Callable[[ev.AttemptStarted], str | None]
-"""Carries out one step that holds no worker and gives its outcome; None: it takes time, make it a call. Raises CallFailed."""
+"""Carries out one step that holds no worker and gives its outcome, None to have it made a call. Raises CallFailed."""
 
 Publish = Callable[[Sequence[ev.Event]], int]
 """Takes the next events of the story; gives the position in the journal that covers them."""
@@ -109,12 +109,13 @@ class Engine:
                 raise
 
     def _take_in(self) -> None:
-        handle, publish = self.scheduler.handle, self._publish
-        reports = self._inbox
-        while reports:
-            self._inbox = []
-            decided = handle(*reports)
+        scheduler, publish = self.scheduler, self._publish
+        while True:
+            reports, self._inbox = self._inbox, []
+            decided = scheduler.handle(*reports) if reports else scheduler.rest(self.clock.now())
             if not decided:
+                if reports:
+                    continue
                 break
             position = publish(decided)
             for event in decided:
@@ -133,7 +134,6 @@ class Engine:
                     self._cancel(event)
                 elif isinstance(event, ev.RunFinished):
                     self._finished.set_result(event.status)
-            reports = self._inbox
         self._send_held()
 
     def _step(self, started: ev.AttemptStarted) -> None:

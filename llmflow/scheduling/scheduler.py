@@ -119,18 +119,33 @@ class Scheduler:
             self._end_run(at)
         return out
 
+    def rest(self, at: float) -> list[ev.Event]:
+        """All reports have been taken in, and what they led to: a run that waits for people alone pauses now.
+
+        Until then more items may come to a `foreach` that is open, and nobody but who adds them can tell.
+        """
+        self._out = []
+        state = self.state
+        if not state.running and not state.timers and not state.finished and state.unsettled:
+            self._pause(at)
+        return self._out
+
     def _end_run(self, at: float) -> None:
         """Nothing runs: the run has finished, or waits for a timer, for more items or for a person."""
         state = self.state
         if not state.unsettled:
             self._decide(ev.RunFinished(at, self._outcome()))
-        elif not state.timers and not any(not group.closed for group in self._groups.values()):
-            if not state.held:
-                names = [self.graph.names[t] for t, s in enumerate(state.status) if s < FIRST_SETTLED][:5]
-                raise AssertionError(f"the run cannot go on: {state.unsettled} tasks wait for nothing: {names}")
-            names = [self.graph.names[task] for task in sorted(state.held)]
-            self._decide(ev.RunPaused(at, f"approval is awaited: {', '.join(names)}"))
-            self._decide(ev.RunFinished(at, "paused"))
+        elif not state.timers and all(group.closed for group in self._groups.values()):
+            self._pause(at)
+
+    def _pause(self, at: float) -> None:
+        state = self.state
+        if not state.held:
+            names = [self.graph.names[t] for t, s in enumerate(state.status) if s < FIRST_SETTLED][:5]
+            raise AssertionError(f"the run cannot go on: {state.unsettled} tasks wait for nothing: {names}")
+        names = [self.graph.names[task] for task in sorted(state.held)]
+        self._decide(ev.RunPaused(at, f"a person is awaited: {', '.join(names)}"))
+        self._decide(ev.RunFinished(at, "paused"))
 
     def rerank(self, priorities: Sequence[float]) -> None:
         """New priorities for all stages; queued tasks are ordered anew. O(stages + queued)."""
@@ -164,7 +179,9 @@ class Scheduler:
         if self._group_of:
             group = self._group_of.pop(task, None)
             if group is not None:
-                group.settled(event)
+                spec = self.specs[self._stages[group.parent]]
+                group.settled(event, spec.tolerate)
+                self._failed |= self.fail_fast and group.lost and not spec.inner and not spec.accepts_failure
                 self._end_group(group, event.at)
 
     def _end_group(self, group: Group, at: float) -> None:

@@ -127,7 +127,6 @@ class RunState:
         "ready_at",
         "released",
         "running",
-        "started_at",
         "status",
         "stop_reason",
         "timers",
@@ -144,7 +143,6 @@ class RunState:
         self.attempts: array[int] = array("I")
         self.ready_at: array[float] = array("d")
         self.first_started_at: array[float] = array("d")
-        self.started_at: array[float] = array("d")
         self.ended_at: array[float] = array("d")
         self.counts = [0] * len(Status)
         self.running: dict[int, Running] = {}
@@ -208,7 +206,6 @@ class RunState:
             self.attempts.append(0)
             self.ready_at.append(nan)
             self.first_started_at.append(nan)
-            self.started_at.append(nan)
             self.ended_at.append(nan)
             self.counts[PENDING] += 1
             self.unsettled += 1
@@ -267,7 +264,6 @@ class RunState:
         self._move(event)
         task = event.task
         if event.number:
-            self.started_at[task] = event.at
             if not self.attempts[task]:
                 self.first_started_at[task] = event.at
             self.attempts[task] += 1
