@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,6 @@ from llmflow.scheduling import events as ev
 from llmflow.scheduling.groups import Settling
 from llmflow.scheduling.pools import CONTROL
 from llmflow.views.view import RunContext
-
-ANSWERS = """
-providers:
-  mock: {kind: mock, workers: 4}
-defaults: {model: mock/any}
-"""
-"""The head of a pipeline whose answers nobody cares about."""
-
-ECHO = "import asyncio\nasync def echo(**given):\n    return given\n"
 
 
 @dataclass
@@ -111,10 +104,11 @@ class Ran:
 
 
 class _Watcher:
-    def __init__(self, on_event: Callable[[ev.Event, list[str]], None] | None) -> None:
+    def __init__(self, on_event: Callable[[ev.Event, list[str]], None] | None, stop_after: float) -> None:
         self.story: list[ev.Event] = []
         self.notes: list[str] = []
         self._on_event = on_event
+        self._stop_after = stop_after
 
     def start(self, context: RunContext) -> None:
         self._context = context
@@ -124,6 +118,9 @@ class _Watcher:
 
     def on_events(self, events: Sequence[ev.Event]) -> None:
         self.story += events
+        if events[-1].at >= self._stop_after:
+            self._stop_after = inf
+            signal.raise_signal(signal.SIGINT)
         if self._on_event is not None:
             names = self.names()
             for event in events:
@@ -144,27 +141,33 @@ def run(
     text: str,
     inputs: Mapping[str, Any] | None = None,
     *,
+    unchecked: Mapping[str, Any] | None = None,
     workers: str | None = None,
     fail_fast: bool = False,
     policy: str | None = None,
     approved: Mapping[str, bool] | None = None,
     virtual: bool = True,
     on_event: Callable[[ev.Event, list[str]], None] | None = None,
+    stop_after: float = inf,
 ) -> Ran:
-    """Write `text` to `p.yaml` below `folder` and run it. `on_event(event, names)` hears of all as it happens."""
+    """Write `text` to `p.yaml` below `folder` and run it. `on_event(event, names)` hears of all as it happens.
+
+    `unchecked`: inputs that are taken as they are. `stop_after`: Ctrl-C at the first thing that happens at this second or later.
+    """
     path = folder / "p.yaml"
     path.write_text(text, encoding="utf-8")
     choice = model_choice(())
     pipeline = load_file(str(path), choice)
     compiled = bind(pipeline, choice, workers)
-    watcher = _Watcher(on_event)
+    watcher = _Watcher(on_event, stop_after)
     options = RunOptions(
-        inputs=check_inputs(pipeline, dict(inputs or {})),
+        inputs={**check_inputs(pipeline, dict(inputs or {})), **(unchecked or {})},
         policy=choose_policy(pipeline, policy),
         estimates=estimates(compiled, None),
         environment=os.environ,
         fail_fast=fail_fast or pipeline.scheduling.fail_fast,
         views=[watcher],
+        handle_signals=stop_after < inf,
         approved=approved or {},
         recall=Recall(),
     )

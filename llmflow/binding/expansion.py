@@ -221,7 +221,7 @@ class Expansion:
         if not item.stage.is_item:
             return
         owner = item.frame.ids[item.stage.task.id]
-        if isinstance(event, ev.TaskFailed):
+        if isinstance(event, ev.TaskFailed) and owner in self._values.groups:
             self._values.groups[owner].errors[node] = event.detail
         if owner in self._trees:
             self._piece_ended(owner, node, item)
@@ -235,7 +235,7 @@ class Expansion:
         if ticket.open:
             return
         ticket.is_done = True
-        if not early:
+        if not early and not self._is_stopping():  # what is cancelled around a running call is still asked for
             for gone in ticket.nodes:
                 self._forget(gone)
         head = self._groups.get(ticket.group)
@@ -322,11 +322,13 @@ class Expansion:
 
     def _forget(self, node: int) -> None:
         """Let go of an item that nobody can ask for any more, but for what its group keeps."""
-        item = self._nodes[node]
-        owner = item.frame.ids[item.stage.task.id]
-        if self._nodes[owner].stage.index not in self._asked:
-            self._values.outputs.pop(node, None)
-        self._values.fold_usage(self._nodes.forget(node), owner)
+        item, values = self._nodes[node], self._values
+        gone = self._nodes.forget(node)
+        values.fold_usage(gone, item.frame.ids[item.stage.task.id])
+        if item.stage.group not in self._asked:
+            values.outputs.pop(node, None)
+        values.forget(range(gone.start, node))
+        self._ended.difference_update(gone)
 
     def _save_line(self, owner: int, node: int, item: Node) -> None:
         group = self._groups.get(owner)

@@ -12,6 +12,7 @@ from llmflow.errors import CallFailed, FailureKind
 from llmflow.language.input_files import json_value
 from llmflow.language.pipeline import Foreach
 from llmflow.language.rows import FORMS, Rows
+from llmflow.language.values import kind_of
 
 MAX_KEY = 200
 """Characters of a key."""
@@ -81,8 +82,7 @@ def _plain(value: Any) -> str:
 
 def _list(value: Any, name: str) -> Sequence[Any]:
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        what = "a text" if isinstance(value, str) else "none" if value is None else f"a {type(value).__name__}"
-        raise wrong(f"`{name}` must be a list, not {what}")
+        raise wrong(f"`{name}` must be a list, not {kind_of(value)}")
     return value
 
 

@@ -7,6 +7,7 @@ value alone in its piece, above level 0, goes up unasked. The last value left is
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ class Tree:
         """The largest ordinal of an item."""
         self._given: set[int] = set()
         """Pieces of items that have been dealt with."""
-        self._touched: list[tuple[int, int]] = []
+        self._touched: deque[tuple[int, int]] = deque()
 
     def put(self, ordinal: int, value: Any, present: bool, node: int = -1) -> None:
         """Item `ordinal` is there, or (not `present`) will never be; `node` gave it, -1 if none did."""
@@ -57,7 +58,7 @@ class Tree:
     def ready(self) -> Iterator[tuple[str, list[Any], list[int]]]:
         """(key, values, the nodes that gave them) of every piece that can be asked for now and was not given before."""
         while self._touched and not self.failed:
-            level, piece = self._touched.pop()
+            level, piece = self._touched.popleft()
             if piece not in self._seen[level] or self._seen[level][piece] < self._size(level, piece):
                 continue
             del self._seen[level][piece]

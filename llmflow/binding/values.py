@@ -96,6 +96,13 @@ class Values:
             if used is not None:
                 self._folded[into] = self._folded.get(into, _NO_USAGE) + used
 
+    def forget(self, nodes: Iterable[int]) -> None:
+        """Nobody can ask for what these nodes gave."""
+        for node in nodes:
+            self.outputs.pop(node, None)
+            self.groups.pop(node, None)
+            self.until_met.pop(node, None)
+
     def usage_of(self, node: int) -> Usage:
         """Tokens of the node; of a group those of its items."""
         used = self.usage.get(node, _NO_USAGE) + self._folded.get(node, _NO_USAGE)
