@@ -99,6 +99,9 @@ def run(
         typer.Option("--resume", help="Go on with a run that did not end well (FILE its file or its id)."),
     ] = False,
     approve: Annotated[list[str], typer.Option("--approve", metavar="TASK", help="Approve a task that waits.")] = [],  # noqa: B006 - as above
+    rerun_interrupted: Annotated[
+        bool, typer.Option("--rerun-interrupted", help="Also run again what may have done its work already.")
+    ] = False,
     only: Annotated[list[str], typer.Option("--only", metavar="TASK", help="Run just this task, or tag:NAME.")] = [],  # noqa: B006 - as above
     start: Annotated[list[str], typer.Option("--from", metavar="TASK", help="Run it and all that depends on it.")] = [],  # noqa: B006 - as above
     until: Annotated[list[str], typer.Option("--until", metavar="TASK", help="Run it and all it needs.")] = [],  # noqa: B006 - as above
@@ -135,6 +138,7 @@ def run(
             words=words,
             resume=resume,
             approve=approve,
+            rerun_interrupted=rerun_interrupted,
             store=store,
             durability=durability,
             output=output,

@@ -356,6 +356,7 @@ def test_a_store_from_before_answers_were_judged_takes_its_word_from_the_story(t
         kind = dict(old.execute("SELECT name, kind FROM kinds"))["AttemptSucceeded"]
         story = [(1, 1, kind, 1.0, 0, 0, "again"), (1, 2, kind, 2.0, 0, 1, "done")]
         old.executemany("INSERT INTO events (run, seq, kind, at, f1, f2, f3) VALUES (?, ?, ?, ?, ?, ?, ?)", story)
+        old.execute("ALTER TABLE answers DROP COLUMN parts")
         old.execute("ALTER TABLE answers DROP COLUMN accepted")
         old.execute("PRAGMA user_version = 1")
         old.commit()

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmflow.protocol import Usage
 from llmflow.scheduling.events import AttemptStarted
+
+
+class Key(NamedTuple):
+    """What stands for a question: `whole` is a hash of everything that can change the answer.
+
+    `parts`: a short hash of each part of it and of what the author wrote (`prompt`, which is not in `whole`), so
+    that it can be named what changed.
+    """
+
+    whole: str
+    parts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a model, a program, a function or a server gave. `value` is data, or a model's text as it came.
 
-    `asked` is JSON: what was said to it. `key` is the hash of everything that can change the answer,
-    None of an answer that serves whatever is asked.
+    `asked` is JSON: what was said to it. `key` stands for that, None of an answer that serves whatever is asked.
     """
 
     value: Any
     asked: Any
-    key: str | None
+    key: Key | None
     usage: Usage | None = None
     finish_reason: str = "stop"
     answered_by: str = ""
@@ -43,6 +54,12 @@ class Answered:
     began: float
     duration: float
     concurrency: int
+
+
+def key_from(parts: Mapping[str, Any], **written: str) -> Key:
+    """The key of a question that consists of `parts` (JSON); `written` can be compared too and changes no answer."""
+    digests = {name: key_of(part) for name, part in parts.items()}
+    return Key(key_of(digests), {name: digest[:12] for name, digest in {**digests, **written}.items()})
 
 
 def key_of(*parts: Any) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmflow.binding.answered import key_of
+from llmflow.binding.answered import Key, key_from
 from llmflow.binding.loops import Loop
 from llmflow.binding.nodes import Node
 from llmflow.errors import CallFailed, FailureKind
@@ -56,17 +57,23 @@ def request_for(
     )
 
 
-def request_key(request: Request, provider: ProviderConfig) -> str:
-    """A hash of everything that can change the answer; the endpoint that happens to serve it cannot."""
-    return key_of(
-        provider.kind,
-        provider.urls,
-        request.model,
-        [(m.role, m.content, [hashlib.sha256(i.data).hexdigest() for i in m.images]) for m in request.messages],
-        request.system,
-        dict(request.params),
-        request.schema,
-    )
+def request_key(request: Request, provider: ProviderConfig, written: str) -> Key:
+    """What stands for the request; the endpoint that happens to serve it changes nothing. `written`: see below."""
+    turns = [(m.role, m.content, [hashlib.sha256(i.data).hexdigest() for i in m.images]) for m in request.messages]
+    parts = {
+        "model": (provider.kind, provider.urls, request.model),
+        "input": (turns, request.system),
+        "params": dict(request.params),
+        "schema": request.schema,
+    }
+    return key_from(parts, prompt=written)
+
+
+def written_hash(task: Task) -> str:
+    """A hash of what the author wrote for the model, data not yet filled in: a changed prompt can be told."""
+    written = [(m.role, m.content.source) for m in task.messages]
+    system = task.system.source if task.system is not None else ""
+    return hashlib.sha256(json.dumps([written, system, task.python]).encode()).hexdigest()[:16]
 
 
 def asked_of(request: Request) -> list[dict[str, Any]]:

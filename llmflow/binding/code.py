@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmflow.binding.answered import Reply, key_of
+from llmflow.binding.answered import Key, Reply, key_from
 from llmflow.binding.files import as_text
 from llmflow.binding.nodes import Node
 from llmflow.errors import CallFailed, FailureKind
@@ -57,9 +57,12 @@ class Code:
             "stdin": clean_text(as_text(command.stdin.value(scope))) if command.stdin is not None else "",
         }
 
-    def key(self, node: Node, asked: Any) -> str:
-        """A hash of everything that can change the answer: the arguments, and the bytes of a file named in it."""
-        return key_of(node.stage.task.action, asked, self._bytes_of(node, asked))
+    def key(self, node: Node, asked: Any) -> Key:
+        """What stands for it: what is called, with the bytes of the author's file, and what it is given."""
+        action = node.stage.task.action
+        called = {name: asked[name] for name in ("function", "command", "method") if name in asked}
+        given = {name: value for name, value in asked.items() if name not in called}
+        return key_from({"code": (action, called, self._bytes_of(node, asked)), "input": given})
 
     async def run(self, node: Node, asked: Any) -> Reply:
         """Carry it out once. Raises CallFailed."""

@@ -102,6 +102,10 @@ class RunResult:
     usage: Usage
     document: Mapping[str, Any]
     """`llmflow.run/1`: what `--json` prints."""
+    unapproved: Sequence[str] = ()
+    """Tasks that wait for an approval."""
+    in_doubt: Sequence[str] = ()
+    """Tasks that were under way when the run was interrupted, may have acted, and wait for a word to run again."""
 
 
 async def execute(compiled: Compiled, options: RunOptions) -> RunResult:
@@ -312,6 +316,8 @@ class _Run:
             tasks=document["tasks"],
             usage=summary.usage,
             document=document,
+            unapproved=tuple(self.work.unapproved),
+            in_doubt=tuple(self.work.in_doubt),
         )
 
     def _booking(self, summary: RunSummary) -> TimeBooking | None:

@@ -1,19 +1,26 @@
 """Answers that are there already, from an earlier part of the same run: nobody is asked for them again.
 
 An answer serves again only where what would be asked now is what was asked then, down to the hash;
-where it is not, the task runs again and the reason can be told.
+where it is not, the task runs again and the reason can be told. What was under way when the run was
+interrupted, and may have done something out in the world, does not run again by itself.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from llmflow.binding.answered import Reply
+from llmflow.binding.answered import Key, Reply
 from llmflow.binding.nodes import Node
 from llmflow.errors import CallFailed, FailureKind
+from llmflow.language.pipeline import Task
 from llmflow.scheduling.events import AttemptStarted
+
+_PARTS = ("model", "prompt", "input", "params", "schema", "code")
+
+Place = tuple[str, str | None]
+"""A task's name and, of an item, its address."""
 
 
 class Known(NamedTuple):
@@ -27,18 +34,27 @@ class Known(NamedTuple):
 class Recall:
     """The answers that one run can go back to, per task and item, in the order in which they were given."""
 
-    def __init__(self, known: Iterable[Known] = (), needed: Iterable[str] = ()) -> None:
-        """`needed`: tasks that must not be asked for anew; one without an answer fails."""
-        self._known: dict[tuple[str, str | None], deque[Reply]] = {}
+    def __init__(
+        self,
+        known: Iterable[Known] = (),
+        needed: Iterable[str] = (),
+        *,
+        interrupted: Iterable[Place] = (),
+    ) -> None:
+        """`needed`: tasks that must not be asked for anew; one without an answer fails.
+
+        `interrupted`: what was under way when the earlier part ended.
+        """
+        self._known: dict[Place, deque[Reply]] = {}
         for name, address, reply in known:
             self._known.setdefault((name, address), deque()).append(reply)
         self._needed = frozenset(needed)
-        self.used = 0
-        """Answers that served again."""
-        self.stale: list[str] = []
-        """Tasks for which there was an answer, but to another question."""
+        self._interrupted = frozenset(interrupted)
+        self._told: set[tuple[str, str]] = set()
+        self.say: Callable[[str], None] = lambda text: None
+        """Hears, once for each task and reason, of answers that no longer fit."""
 
-    def find(self, started: AttemptStarted, node: Node, key: Callable[[], str]) -> Reply | None:
+    def find(self, started: AttemptStarted, node: Node, key: Callable[[], Key]) -> Reply | None:
         """The next answer to what would be asked now; None where it has to be asked. `key` may raise CallFailed."""
         place = (node.stage.name, node.address)
         waiting = self._known.get(place)
@@ -50,12 +66,40 @@ class Recall:
                     retryable=False,
                 )
             return None
-        wanted = None if waiting[0].key is None else key()
+        first = waiting[0].key
+        wanted = None if first is None else key()
         while waiting:
             reply = waiting.popleft()
-            if reply.key is None or reply.key == wanted:
-                self.used += 1
+            if reply.key is None or (wanted is not None and reply.key.whole == wanted.whole):
                 return reply
         del self._known[place]
-        self.stale.append(place[0] if place[1] is None else f"{place[0]}[{place[1]}]")
+        if first is not None and wanted is not None:
+            self._tell(place, what_changed(first.parts, wanted.parts))
         return None
+
+    def is_in_doubt(self, node: Node) -> bool:
+        """True where the task was under way when the run was interrupted, and may have acted on the world."""
+        return (node.stage.name, node.address) in self._interrupted and acts_once(node.stage.task)
+
+    def _tell(self, place: Place, why: str) -> None:
+        name, address = place
+        if (name, why) not in self._told:
+            self._told.add((name, why))
+            self.say(f"{name if address is None else f'{name}[{address}]'} runs again: {why}")
+
+
+def what_changed(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """In words which parts of a question differ: `prompt changed`, `model and params changed`.
+
+    Where the author changed the prompt, the text that came of it is not named as well.
+    """
+    changed = [part for part in _PARTS if then.get(part) != now.get(part)] if then else []
+    if "prompt" in changed:
+        changed.remove("input" if "input" in changed else "prompt")
+    return f"{' and '.join(changed) or 'what is asked'} changed"
+
+
+def acts_once(task: Task) -> bool:
+    """True of code and of requests that change something, unless their author wrote that they may be tried again."""
+    acts = task.action in ("python", "command") or (task.http is not None and task.http.method in ("POST", "PATCH"))
+    return acts and task.retry.max_attempts == 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmflow.binding.answered import Answered
+from llmflow.binding.asking import written_hash
 from llmflow.binding.compile import Compiled
 from llmflow.binding.nodes import Nodes
 from llmflow.binding.stages import Stage
@@ -123,7 +122,8 @@ class Recording:
                 duration=answered.duration,
                 first_token=reply.first_token,
                 request_id=reply.request_id,
-                key=reply.key or "",
+                key=reply.key.whole if reply.key is not None else "",
+                parts=reply.key.parts if reply.key is not None else {},
                 accepted=answered.accepted,
             )
         )
@@ -187,11 +187,7 @@ class Recording:
     def _template(self, stage: Stage) -> str:
         """A hash of what the author wrote for the model, so that a changed prompt starts a new series."""
         if stage.index not in self._templates:
-            task = stage.task
-            written = [(m.role, m.content.source) for m in task.messages]
-            system = task.system.source if task.system is not None else ""
-            digest = hashlib.sha256(json.dumps([written, system, task.python]).encode())
-            self._templates[stage.index] = digest.hexdigest()[:16]
+            self._templates[stage.index] = written_hash(stage.task)
         return self._templates[stage.index]
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from llmflow.binding.answered import Reply
+from llmflow.binding.answered import Key, Reply
 from llmflow.binding.execution import Earlier
-from llmflow.binding.recall import Known
+from llmflow.binding.recall import Known, Place
 from llmflow.errors import UsageError
 from llmflow.history import stories
 from llmflow.history.records import StoredAnswer, StoredRun
 from llmflow.history.store import Store
 from llmflow.protocol import Usage
+from llmflow.scheduling.events import AttemptFailed, AttemptStarted, AttemptSucceeded
 
 GOING_ON = ("failed", "stopped", "paused", "interrupted", "running")
 """Statuses of runs that can be resumed; a run that still has its process is refused by its lock."""
@@ -58,14 +59,34 @@ def earlier_of(store: Store, run: StoredRun) -> Earlier:
 
 
 def cut_off(store: Store, run: StoredRun) -> list[str]:
-    """The attempts that were under way when the run's process died: they may have been paid for, and run again."""
+    """The calls that were under way when the run's process died: they may have been paid for, and run again.
+
+    One whose answer is in the store already is none of them.
+    """
     names = {task.task: task for task in stories.tasks(store, run.record.id)}
+    answered = stories.answered_attempts(store, run.record.id)
     calls = []
     for started in stories.in_flight(store, run.record.id):
         task = names.get(started.task)
-        if task is not None and started.pool >= 0:
+        if task is not None and started.pool >= 0 and started.attempt not in answered:
             calls.append(task.name if task.item is None else f"{task.name}[{task.item}]")
     return calls
+
+
+def interrupted(store: Store, run: StoredRun) -> list[Place]:
+    """The tasks and items whose last attempt in any part of the run has neither answered nor failed."""
+    names = {task.task: (task.name, task.item) for task in stories.tasks(store, run.record.id)}
+    answered = stories.answered_attempts(store, run.record.id)
+    latest: dict[Place, int] = {}
+    under_way: set[int] = set()
+    for event in stories.story(store, run.record.id):
+        if isinstance(event, AttemptStarted) and event.pool >= 0 and event.task in names:
+            latest[names[event.task]] = event.attempt
+            under_way.add(event.attempt)
+        elif isinstance(event, AttemptSucceeded | AttemptFailed):
+            under_way.discard(event.attempt)
+    under_way -= answered
+    return [place for place, attempt in latest.items() if attempt in under_way]
 
 
 def last_outputs(store: Store, pipeline: str, tasks: frozenset[str]) -> Iterator[Known]:
@@ -79,7 +100,7 @@ def last_outputs(store: Store, pipeline: str, tasks: frozenset[str]) -> Iterator
             if answer.name in missing and answer.answer.accepted:
                 found[answer.name, answer.item] = answer
         for stored in found.values():
-            yield Known(stored.name, stored.item, _reply(stored, key=None))
+            yield Known(stored.name, stored.item, _reply(stored, keyed=False))
         missing -= {name for name, _ in found}
 
 
@@ -91,12 +112,12 @@ def file_of(run: StoredRun) -> str:
     return path
 
 
-def _reply(stored: StoredAnswer, *, key: str | None = "") -> Reply:
+def _reply(stored: StoredAnswer, *, keyed: bool = True) -> Reply:
     answer = stored.answer
     return Reply(
         value=answer.text if answer.text is not None else answer.output,
         asked=answer.messages,
-        key=answer.key if key == "" else key,
-        usage=answer.usage if key == "" and answer.usage != Usage() else None,
+        key=Key(answer.key, answer.parts) if keyed else None,
+        usage=answer.usage if keyed and answer.usage != Usage() else None,
         finish_reason=answer.finish_reason,
     )

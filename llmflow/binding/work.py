@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from llmflow.binding.answered import Answered, Reply, key_of
-from llmflow.binding.asking import asked_of, request_for, request_key
+from llmflow.binding.answered import Answered, Key, Reply, key_from
+from llmflow.binding.asking import asked_of, request_for, request_key, written_hash
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
 from llmflow.binding.loops import Loop, in_pieces
@@ -64,8 +64,14 @@ class Work:
         self._providers, self._code, self._estimates = providers, code, estimates
         self._keep, self._progress, self._warn = keep, progress, warn
         self._recall, self._approved, self._ask = recall, approved, ask
+        recall.say = warn
         self._loops: dict[int, Loop] = {}
         self._running: dict[int, int] = {}
+        self._written: dict[int, str] = {}
+        self.in_doubt: list[str] = []
+        """Tasks that were under way when the run was interrupted, and wait for a word to run again."""
+        self.unapproved: list[str] = []
+        """Tasks that wait for an approval."""
 
     # ---- steps that hold no worker ----------------------------------------------------------------
 
@@ -120,7 +126,10 @@ class Work:
         reply = self._recall.find(started, node, lambda: _approval_key(node, scope))
         if reply is not None:
             return self._answered(started.task, node, reply.value, scope)
-        return None if self._ask is not None else "hold"
+        if self._ask is not None:
+            return None
+        self.unapproved.append(name)
+        return "hold"
 
     def _decided(self, started: AttemptStarted, node: Node, approved: bool, comment: str, scope: Scope) -> str:
         if not approved:
@@ -141,7 +150,12 @@ class Work:
                 started, node, lambda: self._asked_key(started, node, self._scope(started.task, node))
             )
             if reply is None:
-                return "proceed"
+                if not self._recall.is_in_doubt(node):
+                    return "proceed"
+                name = self._nodes.graph.names[started.task]
+                self.in_doubt.append(name)
+                self._warn(f"{name}: was under way when the run was interrupted and may have done its work; it waits")
+                return "hold"
             if reply.usage is not None:
                 self._values.add_usage(started.task, reply.usage)
             output, _, outcome = self._judge(started.task, node, reply, scope)
@@ -153,12 +167,10 @@ class Work:
                 return "done"
             scope = self._scope(started.task, node)
 
-    def _asked_key(self, started: AttemptStarted, node: Node, scope: Scope) -> str:
+    def _asked_key(self, started: AttemptStarted, node: Node, scope: Scope) -> Key:
         if node.stage.task.action == "model":
             request, pool = self._request(started, node, scope)
-            provider = self._compiled.providers[pool]
-            assert provider is not None
-            return request_key(request, provider)
+            return self._key(node, request, pool)
         return self._code.key(node, self._code.asked(node, scope))
 
     # ---- attempts ---------------------------------------------------------------------------------
@@ -201,9 +213,7 @@ class Work:
             return await within(lambda heard: self._code.run(node, asked), total=total)
         request, pool = self._request(started, node, scope)
         provider = self._providers[pool]
-        config = self._compiled.providers[pool]
         assert provider is not None
-        assert config is not None
         index = started.task
         idle = self._clock.real(task.timeout.idle or DEFAULT_IDLE) if request.stream else None
         response = await within(
@@ -215,7 +225,7 @@ class Work:
         return Reply(
             value=clean_text(response.text),
             asked=asked_of(request),
-            key=request_key(request, config),
+            key=self._key(node, request, pool),
             usage=response.usage,
             finish_reason=response.finish_reason,
             answered_by=response.model,
@@ -223,6 +233,13 @@ class Work:
             first_token=response.first_token,
             prompt_chars=sum(len(m.content) for m in request.messages) + len(request.system),
         )
+
+    def _key(self, node: Node, request: Request, pool: int) -> Key:
+        provider, stage = self._compiled.providers[pool], node.stage
+        assert provider is not None
+        if stage.index not in self._written:
+            self._written[stage.index] = written_hash(stage.task)
+        return request_key(request, provider, self._written[stage.index])
 
     def _request(self, started: AttemptStarted, node: Node, scope: Scope) -> tuple[Request, int]:
         """The request and the pool it goes to: of a step that only looks for an answer, the first candidate's."""
@@ -349,7 +366,7 @@ class Work:
         return True
 
 
-def _approval_key(node: Node, scope: Scope) -> str:
+def _approval_key(node: Node, scope: Scope) -> Key:
     """A decision stands as long as the question does."""
     assert node.stage.task.approve is not None
-    return key_of("approve", node.stage.task.approve.text(scope))
+    return key_from({"input": ("approve", node.stage.task.approve.text(scope))})

@@ -17,7 +17,7 @@ from llmflow.binding.estimates import estimates
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, parse_budget, source_text
 from llmflow.binding.recall import Recall
-from llmflow.binding.resuming import cut_off, earlier_of, file_of, find_run, last_outputs
+from llmflow.binding.resuming import cut_off, earlier_of, file_of, find_run, interrupted, last_outputs
 from llmflow.binding.selection import Selection, select
 from llmflow.commands.asking import at_terminal
 from llmflow.commands.console import as_json, deliver, say
@@ -65,6 +65,7 @@ class RunCommand:
     words: Words = Words()
     resume: bool = False
     approve: Sequence[str] = ()
+    rerun_interrupted: bool = False
     store: str | None = None
     durability: str = "full"
     output: str | None = None
@@ -87,8 +88,7 @@ class RunCommand:
         if "problem" in result.document:
             say(f"error: {result.document['problem']}")
         if result.status != "succeeded":
-            store = f" --store {shlex.quote(self.store)}" if self.store is not None else ""
-            say(f"to go on: llmflow run --resume {result.run}{store}")
+            say(self._way_on(result))
         self._print(result)
         return result.exit_code
 
@@ -112,7 +112,8 @@ class RunCommand:
         selected = select(pipeline, Selection(words.only, words.start, words.until))
         policy = choose_policy(pipeline, words.policy)
         known = earlier.known if earlier is not None else []
-        recalled = selected.given | {answer.name for answer in known}
+        in_doubt = interrupted(history, stored) if earlier is not None and not self.rerun_interrupted else []
+        recalled = selected.given | {answer.name for answer in known} | {name for name, _ in in_doubt}
         compiled = bind(selected.pipeline, choice, words.workers, recalled=recalled)
         inputs = check_inputs(pipeline, parse_given(words.inputs))
         if not self.resume:
@@ -133,7 +134,11 @@ class RunCommand:
             approved=dict.fromkeys(self.approve, True),
             ask=at_terminal(),
             earlier=earlier,
-            recall=Recall([*known, *last_outputs(history, pipeline.key, selected.given)], selected.given),
+            recall=Recall(
+                [*known, *last_outputs(history, pipeline.key, selected.given)],
+                selected.given,
+                interrupted=in_doubt,
+            ),
             fetching=stack.enter_context(show_progress(sys.stderr)),
             words=asdict(words),
         )
@@ -141,6 +146,17 @@ class RunCommand:
         gc.enable()
         with redirect_stdout(sys.stderr):  # what a `python` task prints is for people; our output is data
             return asyncio.run(execute(compiled, options))
+
+    def _way_on(self, result: RunResult) -> str:
+        """The line to copy for going on with a run that has not succeeded."""
+        words = ["llmflow", "run", "--resume", result.run]
+        for name in result.unapproved:
+            words += ["--approve", name]
+        if result.in_doubt:
+            words.append("--rerun-interrupted")
+        if self.store is not None:
+            words += ["--store", self.store]
+        return f"to go on: {shlex.join(words)}"
 
     def _stored(self, history: Store) -> StoredRun:
         """The run to go on with: FILE's last one that did not end well, the one with this id, or the last of all."""

@@ -65,7 +65,7 @@ _ANSWERS = _Table(
     "answers",
     "run, task, attempt, number, output, text, messages, finish_reason, model, answered_by, endpoint, input_tokens, "
     "output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, "
-    "request_id, key, created_at, accepted",
+    "request_id, key, created_at, accepted, parts",
 )
 _SAMPLES = _Table(
     "samples",
@@ -442,7 +442,7 @@ def _answer_row(answer: AnswerRecord) -> list[Any]:
     row += [json_text(answer.messages), answer.finish_reason, answer.model, answer.answered_by, answer.endpoint]
     row += [usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens]
     row += [usage.reasoning_tokens, usage.estimated, answer.duration, answer.first_token, answer.request_id]
-    return [*row, answer.key, answer.created_at, answer.accepted]
+    return [*row, answer.key, answer.created_at, answer.accepted, json_text(dict(answer.parts))]
 
 
 def _sample_row(sample: SampleRecord) -> list[Any]:

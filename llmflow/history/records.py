@@ -88,7 +88,8 @@ class AnswerRecord:
     (structured, invalid or cut off). `messages` is JSON: what was asked. `model` is the one asked
     for (`provider/model`), `answered_by` the name that the other side gave. `key` is the hash of
     everything that can change the answer. `accepted` is False for one that was no good (invalid,
-    cut off): it was paid for, and nobody may use it.
+    cut off): it was paid for, and nobody may use it. `parts`: a short hash of each part of the
+    question, to tell later what changed; no part of it need be kept for that.
     """
 
     task: int
@@ -108,6 +109,7 @@ class AnswerRecord:
     request_id: str = ""
     key: str = ""
     accepted: bool = True
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 class StoredAnswer(NamedTuple):

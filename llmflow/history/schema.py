@@ -66,7 +66,9 @@ _ACCEPTED = (
         SELECT run, f1, f2 FROM events JOIN kinds USING (kind) WHERE name = 'AttemptSucceeded' AND f3 = 'done')""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _ACCEPTED)
+_PARTS = ("ALTER TABLE answers ADD COLUMN parts TEXT NOT NULL DEFAULT '{}'",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _ACCEPTED, _PARTS)
 
 Rebuild = Callable[[Sequence[Any]], Event]
 

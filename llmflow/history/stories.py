@@ -19,7 +19,7 @@ _RUN = """SELECT id, runs.pipeline, started_at, path, sources.text, policy, work
 
 _ANSWER = """SELECT tasks.name, tasks.item, answers.task, attempt, output, created_at, number, text, messages,
     finish_reason, answers.model, answered_by, endpoint, input_tokens, output_tokens, cached_input_tokens,
-    cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, request_id, key, accepted
+    cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, request_id, key, accepted, parts
     FROM runs JOIN answers USING (run) JOIN tasks USING (run, task)"""
 
 _EVENTS_OF = "FROM events WHERE run = (SELECT run FROM runs WHERE id = ?)"
@@ -118,6 +118,12 @@ def in_flight(store: Store, run_id: str) -> list[AttemptStarted]:
     return list(started.values())
 
 
+def answered_attempts(store: Store, run_id: str) -> set[int]:
+    """The attempts of a run for which an answer is stored, good or not."""
+    rows = store.rows("SELECT attempt FROM runs JOIN answers USING (run) WHERE id = ?", [run_id])
+    return {int(attempt) for (attempt,) in rows}
+
+
 def _run(store: Store, row: tuple[Any, ...]) -> StoredRun:
     (run_id, pipeline, started_at, path, source, policy, workers, seed, inputs, options, pools, forecast, version) = (
         row[:13]
@@ -151,9 +157,8 @@ def _run(store: Store, row: tuple[Any, ...]) -> StoredRun:
 
 def _answer(row: tuple[Any, ...]) -> StoredAnswer:
     name, item, task, attempt, output, created_at, number, text, messages, finish_reason, model, answered_by = row[:12]
-    endpoint, entered, left, cached, written, reasoning, estimated, duration, first_token, request_id, key, good = row[
-        12:
-    ]
+    endpoint, entered, left, cached, written, reasoning, estimated, duration, first_token, request_id = row[12:22]
+    key, good, parts = row[22:]
     answer = AnswerRecord(
         task=task,
         attempt=attempt,
@@ -172,5 +177,6 @@ def _answer(row: tuple[Any, ...]) -> StoredAnswer:
         request_id=request_id,
         key=key,
         accepted=bool(good),
+        parts=json.loads(parts),
     )
     return StoredAnswer(name, item, answer)
