@@ -31,6 +31,26 @@ def test_a_lean_schedule_starts_every_task_when_the_simulator_does(ties: bool) -
         assert (case.name, lean) == (case.name, full)
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_its_log_tells_which_worker_every_task_had(ties: bool) -> None:
+    for case in random_scenarios(200, ties=ties):
+        full = simulate(case.graph, case.specs, case.pools, case.durations, case.priorities, workers=case.workers)
+        lean = LeanSchedules(case.graph, case.specs, case.pools, workers=case.workers)
+        log: list[int] = []
+        lean.schedule(lean.keys(case.priorities), case.durations, log)
+        assert (case.name, lean.workers(log)) == (case.name, full.workers)
+
+
+def test_with_several_endpoints_the_log_tells_the_same_workers_too() -> None:
+    for case in random_scenarios(100, ties=True):
+        pools = [replace(pool, endpoints=3) for pool in case.pools]
+        full = simulate(case.graph, case.specs, pools, case.durations, case.priorities, workers=case.workers)
+        lean = LeanSchedules(case.graph, case.specs, pools, workers=case.workers)
+        log: list[int] = []
+        lean.schedule(lean.keys(case.priorities), case.durations, log)
+        assert (case.name, lean.workers(log)) == (case.name, full.workers)
+
+
 def test_priorities_of_the_author_outrank_the_policy_in_both() -> None:
     for case in random_scenarios(100, ties=True):
         dice = Random(case.name)

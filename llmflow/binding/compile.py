@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from llmflow.binding.models import ModelChoice, provider_config, resolve
 from llmflow.binding.stages import Role, Stage, Stages, shadow_edges
@@ -66,58 +67,72 @@ def compile_pipeline(
     """
     cap = workers if workers is not None else pipeline.scheduling.workers or UNLIMITED
     stages = Stages(pipeline)
-    graph = Graph.of(
-        {stage.name: [stages.rows[d].name for d in stage.dependencies] for stage in stages.rows[: stages.static]}
-    )
-    graph.flows = {s.index: s.source for s in stages.rows[: stages.static] if s.streams}
-    shadow = _numbered(shadow_edges(stages), stages)
+    nodes = stages.rows[: stages.static]
+    graph = Graph.numbered([stage.name for stage in nodes], [stage.dependencies for stage in nodes])
+    graph.flows = {s.index: s.source for s in nodes if s.streams}
+    shadow = graph if len(stages) == len(nodes) else _numbered(shadow_edges(stages))
     chosen = resolve(choice.model, pipeline) if choice.model else ()
     models = _models(stages, chosen, fallback_model, pipeline)
-    names = list(dict.fromkeys(name for s, m in zip(stages, models, strict=True) for name in _pools_of(s, m)))
+    held = _pools_held(stages, models)
+    names = list(dict.fromkeys(name for pools in held for name in pools))
     providers = [None if name in (HOST, HTTP) else provider_config(name, pipeline, seed=seed) for name in names]
     pools = [_pool(name, provider, pipeline, cap) for name, provider in zip(names, providers, strict=True)]
     providers = [p and replace(p, slots=pool.size) for p, pool in zip(providers, pools, strict=True)]
     index = {name: i for i, name in enumerate(names)}
     priorities = inherited_priorities(shadow, [stage.task.priority for stage in stages])
-    shared: dict[TaskSpec, TaskSpec] = {}
-    retries: dict[RetrySpec, RetryPolicy] = {}
-    specs = []
-    for stage, candidates, priority in zip(stages, models, priorities, strict=True):
-        retry = stage.task.retry
-        if retry not in retries:
-            retries[retry] = RetryPolicy(
-                retry.max_attempts, frozenset(retry.on), retry.initial, retry.factor, retry.max, retry.jitter
-            )
-        holds = tuple(index[name] for name in _pools_of(stage, candidates)) or (CONTROL,)
-        spec = _spec(stage, holds, retries[retry], priority, stage.name in recalled)
-        specs.append(shared.setdefault(spec, spec))
+    specs = _specs(stages, [tuple(index[name] for name in pools) or (CONTROL,) for pools in held], priorities, recalled)
     return Compiled(
         pipeline, stages, graph, shadow, specs, models, pools, providers, cap, _speed([p for p in providers if p])
     )
 
 
-def _spec(stage: Stage, pools: tuple[int, ...], retry: RetryPolicy, priority: int, recalled: bool) -> TaskSpec:
+def _specs(
+    stages: Stages, pools: Sequence[tuple[int, ...]], priorities: Sequence[int], recalled: Container[str]
+) -> list[TaskSpec]:
+    """A spec per stage; equal ones are one object, which most stages of a large pipeline share."""
+    shared: dict[tuple[Any, ...], TaskSpec] = {}
+    policies: dict[RetrySpec, RetryPolicy] = {}
+    at_hand: dict[int, RetryPolicy] = {}
+    """The same by identity: most tasks share a default's, and hashing it costs more than all else here."""
+    specs = []
+    for stage, holds, priority in zip(stages, pools, priorities, strict=True):
+        written = stage.task.retry
+        retry = at_hand.get(id(written))
+        if retry is None:
+            retry = at_hand[id(written)] = policies.setdefault(written, _policy(written))
+        own = _own(stage, holds == (CONTROL,), stage.name in recalled)
+        key = (holds, _rule(stage), priority, id(retry), own)
+        if key not in shared:
+            shared[key] = TaskSpec(holds, key[1], priority, retry, *own)
+        specs.append(shared[key])
+    return specs
+
+
+def _policy(retry: RetrySpec) -> RetryPolicy:
+    return RetryPolicy(retry.max_attempts, frozenset(retry.on), retry.initial, retry.factor, retry.max, retry.jitter)
+
+
+def _own(stage: Stage, control: bool, recalled: bool) -> tuple[bool, bool, bool, bool, bool, int, tuple[int, float]]:
+    """The fields of a TaskSpec from `conditional` on."""
     task = stage.task
     foreach = task.foreach
-    control = pools == (CONTROL,)
     if stage.is_item:
         conditional = (foreach is not None and foreach.when is not None) or recalled
-        accepts = stage.role is Role.PLAIN and task.on_error.action != "fail" and task.foreach is not None
+        accepts = stage.role is Role.PLAIN and task.on_error.action != "fail" and foreach is not None
     else:
         conditional = task.when is not None or recalled
         accepts = task.on_error.action != "fail" and foreach is None and stage.role is not Role.ENTRY
-    return TaskSpec(
-        pools=pools,
-        rule=_rule(stage),
-        priority=priority,
-        retry=retry,
-        conditional=conditional and not control,
-        accepts_failure=accepts,
-        inner=stage.inner,
-        gated=stage.gated,
-        final=stage.final,
-        item_workers=foreach.workers or 0 if foreach is not None and stage.role is Role.GROUP else 0,
-        tolerate=foreach.tolerate if foreach is not None and stage.role is Role.GROUP else (0, 0.0),
+    item_workers, tolerate = 0, (0, 0.0)
+    if foreach is not None and stage.role is Role.GROUP:
+        item_workers, tolerate = foreach.workers or 0, foreach.tolerate
+    return (
+        conditional and not control,
+        accepts,
+        stage.inner,
+        stage.gated,
+        stage.final,
+        item_workers,
+        tolerate,
     )
 
 
@@ -128,9 +143,9 @@ def _rule(stage: Stage) -> str:
     return "all_done" if stage.is_item or stage.group_entry else stage.task.trigger_rule
 
 
-def _numbered(edges: Sequence[tuple[int, ...]], stages: Stages) -> Graph:
+def _numbered(edges: Sequence[tuple[int, ...]]) -> Graph:
     """A graph of the stages by number (their names are not unique: an item has its group's)."""
-    return Graph.of({str(stage.index): map(str, waits) for stage, waits in zip(stages, edges, strict=True)})
+    return Graph.numbered(map(str, range(len(edges))), list(edges))
 
 
 def _models(
@@ -167,13 +182,19 @@ def _check_sampling(stage: Stage, models: tuple[str, ...], pipeline: Pipeline) -
             )
 
 
-def _pools_of(stage: Stage, models: tuple[str, ...]) -> tuple[str, ...]:
+def _pools_held(stages: Stages, models: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """The pools a stage's nodes hold a worker of, one per candidate; none for steps of our own."""
-    if stage.role in (Role.GROUP, Role.TREE):
-        return ()
-    if stage.task.action in CODE_POOLS:
-        return (CODE_POOLS[stage.task.action],)
-    return tuple(model.partition("/")[0] for model in models)
+    of_models: dict[tuple[str, ...], tuple[str, ...]] = {(): ()}
+    held: list[tuple[str, ...]] = []
+    for stage, candidates in zip(stages, models, strict=True):
+        action = stage.task.action
+        if action in CODE_POOLS and stage.role not in (Role.GROUP, Role.TREE):
+            held.append((CODE_POOLS[action],))
+            continue
+        if candidates not in of_models:
+            of_models[candidates] = tuple(model.partition("/")[0] for model in candidates)
+        held.append(of_models[candidates])
+    return held
 
 
 def _pool(name: str, provider: ProviderConfig | None, pipeline: Pipeline, cap: int) -> PoolSpec:

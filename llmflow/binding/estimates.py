@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmflow.binding.compile import Compiled
 from llmflow.history.samples import latest_durations, latest_durations_of_models
 from llmflow.history.store import Store
+from llmflow.language.pipeline import EstimateSpec
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.pools import CONTROL
 
@@ -21,6 +22,14 @@ def estimates(compiled: Compiled, store: Store | None) -> list[Estimate]:
     of_models = latest_durations_of_models(store) if store is not None else {}
     nothing = Estimate(0.0, 0.0, "default", 0)
     unit = Estimate(UNIT, 0.0, "default", 0)
+    author: dict[tuple[float, float], Estimate] = {}
+
+    def as_written(estimate: EstimateSpec) -> Estimate:
+        key = (estimate.mean, estimate.sd)
+        if key not in author:
+            author[key] = Estimate(*key, "author", 0)
+        return author[key]
+
     found = []
     for stage, spec, models in zip(compiled.stages, compiled.specs, compiled.models, strict=True):
         if spec.pools[0] == CONTROL:
@@ -30,13 +39,13 @@ def estimates(compiled: Compiled, store: Store | None) -> list[Estimate]:
         written = stage.task.estimate
         provider = compiled.providers[spec.pools[0]]
         if written is not None and provider is not None and provider.kind == "simulated":
-            found.append(Estimate(written.mean, written.sd, "author", 0))
+            found.append(as_written(written))
         elif (seen := own.get((stage.name, model))) is not None:
             found.append(Estimate(seen.mean, seen.sd, "task", seen.n))
         elif (seen := of_models.get(model)) is not None and written is None:
             found.append(Estimate(seen.mean, seen.sd, "model", seen.n))
         elif written is not None:
-            found.append(Estimate(written.mean, written.sd, "author", 0))
+            found.append(as_written(written))
         else:
             found.append(unit)
     return found

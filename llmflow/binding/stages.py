@@ -123,7 +123,8 @@ class Stages:
             if task.source:
                 stage.source = space.ids[task.source]
                 stage.streams = stage.source not in edges
-                edges = (*edges, stage.source)
+                if stage.streams:
+                    edges = (*edges, stage.source)
             start = stage
             if task.id in entries:
                 start = entries[task.id]

@@ -76,10 +76,10 @@ class Assembly:
             place = self.places[name]
             shape = self.shapes[name]
             builder.prepare(name, place, draft)
-            values = draft.values
-            if draft.has("when"):
+            values, entries = draft.values, draft.node.entries
+            if "when" in entries:
                 self.conditional.add(name)
-            if draft.has("trigger_rule"):
+            if "trigger_rule" in entries:
                 self.rules[name] = values.get("trigger_rule", "all_done")
             above = upstream(name, self.shapes) if shape is not None else _NOBODY
             used = scope.dependencies(draft.templates, own_names(draft, shape, above))

@@ -193,7 +193,7 @@ class TaskBuilder:
     ) -> Task:
         """The Task; only meaningful where nothing was reported."""
         values = draft.values
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = {"names": _NO_NAMES}
         for key, value in values.items():
             if key in _TAKEN:
                 attribute, made = _TAKEN[key]
@@ -255,6 +255,8 @@ _Unfrozen: Any = make_dataclass(
     [(f.name, Any, field(default=f.default, default_factory=f.default_factory)) for f in fields(Task)],
     slots=True,
 )
+_NO_NAMES: Mapping[str, Structure] = {}
+"""The `names` of all tasks without a `with`: one object for them all."""
 
 
 def _task(name: str, action: str, mark: Mark, **given: Any) -> Task:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llmflow.reports.summary import lower_bound_of
 from llmflow.scheduling.estimates import Estimate
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 UNKNOWN_SOURCE = "default"
 """The source of an estimate that nobody made: 1 unit."""
 
+RUN_AFTER_SUCCESS = frozenset({"all_success", "all_done", "none_failed"})
+"""Trigger rules under which a task runs, whatever its dependencies are, as long as all of them succeed."""
+
 COMPARED = 5_000
 """Graphs with more tasks are simulated under the chosen policy only: a comparison would cost more than it tells."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTask:
+class PlannedTask(NamedTuple):
     """`worker` counts from 0 inside `pool`; -1 and an empty pool for a step that holds none. Seconds."""
 
     name: str
@@ -133,22 +135,15 @@ def make_plan(
         compare = list(POLICIES) if len(graph) <= COMPARED else []
     decisions = {p: decide(p) for p in dict.fromkeys([policy, *compare])}
     priorities = {p: decision.priorities for p, decision in decisions.items()}
-    chosen = simulate(graph, specs, pools, durations, priorities[policy], workers=workers)
-    policies = {
-        p: chosen.makespan
-        if p == policy
-        else simulate(graph, specs, pools, durations, priorities[p], workers=workers).makespan
-        for p in priorities
-    }
+    schedules = _schedules(graph, specs, pools, workers)
+    chosen = schedules(durations, priorities[policy])
+    policies = {p: chosen.makespan if p == policy else schedules(durations, priorities[p]).makespan for p in priorities}
     bound = lower_bound_of(graph, durations, pool_of, pools, workers)
     return Plan(
         name=name,
         policy=policy,
         graph=graph,
-        tasks=tuple(
-            _planned(graph, task, times, estimates[task], pools, chosen.pools[task], chosen.workers[task], start, end)
-            for task, (start, end) in enumerate(zip(chosen.starts, chosen.finishes, strict=True))
-        ),
+        tasks=_planned(graph, times, estimates, pools, pool_of, chosen),
         pools=tuple(pools),
         workers=workers,
         makespan=chosen.makespan,
@@ -173,9 +168,10 @@ def _decider(
     workers: int,
     seed: int,
 ) -> Callable[[str], Decision]:
+    nothing = Estimate(0.0)
     setting = Setting(
         graph,
-        [Estimate(0.0) if spec.pools[0] == CONTROL else e for e, spec in zip(estimates, specs, strict=True)],
+        [nothing if spec.pools[0] == CONTROL else e for e, spec in zip(estimates, specs, strict=True)],
         workers=[pool.size for pool in pools],
         pool_of=[spec.pools[0] for spec in specs],
         cap=workers,
@@ -203,7 +199,8 @@ def _outlook(
     holding = [spec.pools[0] != CONTROL for spec in specs]
     if all(e.source == UNKNOWN_SOURCE for e, holds in zip(estimates, holding, strict=True) if holds):
         return None
-    beliefs = with_spread(e if holds else Estimate(0.0) for e, holds in zip(estimates, holding, strict=True))
+    nothing = Estimate(0.0)
+    beliefs = with_spread([e if holds else nothing for e, holds in zip(estimates, holding, strict=True)])
     if not any(e.sd for e in beliefs):
         return certain(graph, [e.mean for e in beliefs], makespans, starts)
     wanted = affordable(len(graph), len(priorities), samples)
@@ -219,27 +216,63 @@ def _outlook(
     return look_out(graph, beliefs, schedules, priorities, samples=wanted, seed=seed)
 
 
+class _Schedule(NamedTuple):
+    """Seconds from the start of the run; `workers[t]` is -1 for steps without a worker."""
+
+    makespan: float
+    starts: Sequence[float]
+    finishes: Sequence[float]
+    workers: Sequence[int]
+
+
+def _schedules(
+    graph: Graph, specs: Sequence[TaskSpec], pools: Sequence[PoolSpec], workers: int
+) -> Callable[[Sequence[float], Sequence[float]], _Schedule]:
+    """(durations, priorities) → the schedule: lean where every task runs if all go well, else by the simulator."""
+    if any(spec.final or spec.rule not in RUN_AFTER_SUCCESS for spec in {id(spec): spec for spec in specs}.values()):
+
+        def simulated(durations: Sequence[float], priorities: Sequence[float]) -> _Schedule:
+            run = simulate(graph, specs, pools, durations, priorities, workers=workers, keep_story=False)
+            return _Schedule(run.makespan, run.starts, run.finishes, run.workers)
+
+        return simulated
+    from llmflow.scheduling.lean_schedule import LeanSchedules
+
+    schedules = LeanSchedules(graph, specs, pools, workers=workers)
+
+    def lean(durations: Sequence[float], priorities: Sequence[float]) -> _Schedule:
+        log: list[int] = []
+        makespan, starts = schedules.schedule(schedules.keys(priorities), durations, log)
+        finishes = [start + duration for start, duration in zip(starts, durations, strict=True)]
+        return _Schedule(makespan, starts, finishes, schedules.workers(log))
+
+    return lean
+
+
 def _planned(
     graph: Graph,
-    task: int,
     times: Timing,
-    estimate: Estimate,
+    estimates: Sequence[Estimate],
     pools: Sequence[PoolSpec],
-    pool: int,
-    worker: int,
-    start: float,
-    finish: float,
-) -> PlannedTask:
-    return PlannedTask(
-        name=graph.names[task],
-        pool=pools[pool].name if pool != CONTROL else "",
-        worker=worker,
-        start=start,
-        finish=finish,
-        rank=times.upward[task],
-        slack=times.slack(task),
-        mean=estimate.mean if pool != CONTROL else 0.0,
-        sd=estimate.sd if pool != CONTROL else 0.0,
-        source=estimate.source if pool != CONTROL else "",
-        samples=estimate.samples if pool != CONTROL else 0,
+    pool_of: Sequence[int],
+    schedule: _Schedule,
+) -> tuple[PlannedTask, ...]:
+    columns = zip(
+        graph.names,
+        estimates,
+        pool_of,
+        schedule.workers,
+        schedule.starts,
+        schedule.finishes,
+        times.upward,
+        times.slacks(),
+        strict=True,
+    )
+    return tuple(
+        [
+            PlannedTask(name, pools[pool].name, worker, start, finish, rank, slack, e.mean, e.sd, e.source, e.samples)
+            if pool != CONTROL
+            else PlannedTask(name, "", worker, start, finish, rank, slack, 0.0, 0.0, "", 0)
+            for name, e, pool, worker, start, finish, rank, slack in columns
+        ]
     )

@@ -41,7 +41,7 @@ class Graph:
     it any more, so 100,000 of them need no edges.
     """
 
-    __slots__ = ("dependencies", "dependents", "flows", "names", "origin", "stages")
+    __slots__ = ("_known_order", "dependencies", "dependents", "flows", "names", "origin", "stages")
 
     def __init__(self) -> None:
         self.names = Names()
@@ -50,6 +50,7 @@ class Graph:
         self.stages: array[int] = array("i")
         self.origin: array[int] = array("i")
         self.flows: dict[int, int] = {}
+        self._known_order: Sequence[int] = ()
 
     @classmethod
     def of(cls, edges: Mapping[str, Iterable[str]]) -> Graph:
@@ -58,15 +59,24 @@ class Graph:
         Raises CycleError, and KeyError for a dependency that is no task.
         """
         index = {name: i for i, name in enumerate(edges)}
+        return cls.numbered(edges, [tuple(dict.fromkeys([index[d] for d in ds])) for ds in edges.values()])
+
+    @classmethod
+    def numbered(cls, names: Iterable[str], dependencies: list[tuple[int, ...]]) -> Graph:
+        """A graph whose edges are ids already, none of them twice. Raises CycleError."""
         graph = cls()
-        graph.names = Names(edges)
-        graph.dependencies = [tuple(dict.fromkeys(index[d] for d in ds)) for ds in edges.values()]
-        graph.dependents = [[] for _ in graph.names]
-        graph.stages = array("i", range(len(graph.names)))
-        graph.origin = array("i", [-1]) * len(graph.names)
-        for task, deps in enumerate(graph.dependencies):
+        graph.names = Names(names)
+        graph.dependencies = dependencies
+        dependents: list[list[int]] = [_NOBODY] * len(dependencies)
+        for task, deps in enumerate(dependencies):
             for d in deps:
-                graph.dependents[d].append(task)
+                if dependents[d] is _NOBODY:
+                    dependents[d] = [task]
+                else:
+                    dependents[d].append(task)
+        graph.dependents = dependents
+        graph.stages = array("i", range(len(dependencies)))
+        graph.origin = array("i", [-1]) * len(dependencies)
         graph.order()
         return graph
 
@@ -108,6 +118,8 @@ class Graph:
 
     def order(self) -> Sequence[int]:
         """All tasks, each behind its dependencies (Kahn 1962). Raises CycleError."""
+        if len(self._known_order) == len(self.dependencies):
+            return self._known_order
         pending = [len(d) for d in self.dependencies]
         order = [t for t, n in enumerate(pending) if not n]
         dependents = self.dependents
@@ -118,7 +130,8 @@ class Graph:
                     order.append(d)
         if len(order) < len(pending):
             raise CycleError([self.names[t] for t in self._cycle(pending)])
-        return order
+        self._known_order = array("i", order)
+        return self._known_order
 
     def _cycle(self, pending: Sequence[int]) -> list[int]:
         """One cycle among the tasks that Kahn could not reach: walk dependencies until one repeats."""
@@ -163,6 +176,11 @@ class Timing:
 
     def slack(self, task: int) -> float:
         return max(0.0, self.length - self.earliest[task] - self.upward[task])
+
+    def slacks(self) -> list[float]:
+        """`slack` of every task."""
+        length = self.length
+        return [max(0.0, length - early - rank) for early, rank in zip(self.earliest, self.upward, strict=True)]
 
 
 def upward_ranks(graph: Graph, durations: Sequence[float], order: Sequence[int] | None = None) -> list[float]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from typing import Any
 
 from llmflow.scheduling.graph import Graph
-from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
 from llmflow.scheduling.tasks import TaskSpec
 
 
@@ -19,7 +20,7 @@ class LeanSchedules:
     """One graph on its pools. `specs` by task; `workers` caps the run, 0 = no cap. Has no tasks of `finally`."""
 
     def __init__(self, graph: Graph, specs: Sequence[TaskSpec], pools: Sequence[PoolSpec], *, workers: int = 0) -> None:
-        self._specs = specs
+        self._specs, self._pools = specs, pools
         self._n = len(graph)
         self._dependents = graph.dependents
         self._pending = list(map(len, graph.dependencies))
@@ -32,12 +33,19 @@ class LeanSchedules:
 
     def keys(self, priorities: Sequence[float]) -> list[int]:
         """What `schedule` orders by, smaller first: the author's priority, then `priorities`, equal ones alike."""
-        wanted = [(-spec.priority, -p) for spec, p in zip(self._specs, priorities, strict=True)]
+        wanted: list[Any] = [-p for p in priorities]
+        if any(spec.priority for spec in self._specs):
+            wanted = [(-spec.priority, p) for spec, p in zip(self._specs, wanted, strict=True)]
         rank = {key: i for i, key in enumerate(sorted(set(wanted)))}
         return [rank[key] * self._base for key in wanted]
 
-    def schedule(self, keys: Sequence[int], durations: Sequence[float]) -> tuple[float, list[float]]:
-        """Makespan and start of each task, in the unit of `durations`. Steps without a worker take no time."""
+    def schedule(
+        self, keys: Sequence[int], durations: Sequence[float], log: list[int] | None = None
+    ) -> tuple[float, list[float]]:
+        """Makespan and start of each task, in the unit of `durations`. Steps without a worker take no time.
+
+        `log` gets, in the order of happening, t where task t takes a worker and ~t where it lets it go.
+        """
         dependents, pool_of, inline, base = self._dependents, self._pool_of, self._inline, self._base
         pending, free, room = self._pending[:], self._free[:], self._cap
         queues: list[list[int]] = [[] for _ in free]
@@ -69,6 +77,8 @@ class LeanSchedules:
                 starts[task] = now
                 heappush(running, (now + durations[task], started, task))
                 started += 1
+                if log is not None:
+                    log.append(task)
             if steps:
                 ended, steps = steps, []
             elif running:
@@ -79,6 +89,8 @@ class LeanSchedules:
                 for task in ended:
                     free[pool_of[task]] += 1
                 room += len(ended)
+                if log is not None:
+                    log.extend([~task for task in ended])
             else:
                 return now, starts
             for task in ended:
@@ -97,3 +109,14 @@ class LeanSchedules:
                         else:
                             heappush(queues[pool_of[d]], keys[d] + len(entered))
                             entered.append(d)
+
+    def workers(self, log: Sequence[int]) -> list[int]:
+        """Task → the worker it had inside its pool, -1 for steps without one; `log` as `schedule` gave it."""
+        pools = [Pool(spec) for spec in self._pools]
+        held: list[tuple[int, int]] = [(0, -1)] * self._n
+        for task in log:
+            if task >= 0:
+                held[task] = pools[self._pool_of[task]].acquire()
+            else:
+                pools[self._pool_of[~task]].release(*held[~task])
+        return [worker for _, worker in held]
