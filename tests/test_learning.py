@@ -280,6 +280,14 @@ def test_an_item_that_came_before_is_expected_to_take_what_it_took() -> None:
     assert anyone.cv > 0.8 > 0.4 > learner.estimate(of("map", item="i0")).cv
 
 
+def test_the_past_of_many_items_is_kept_beyond_the_last_200_attempts() -> None:
+    dice = Random(23)
+    means = {f"i{n}": exp(dice.gauss(2.0, 1.0)) for n in range(300)}
+    learner = Learner(Sample("map", noisy(dice, m, 0.5), item=k) for _ in range(30) for k, m in means.items())
+    off = [log(learner.estimate(of("map", item=k)).mean / m) for k, m in means.items()]
+    assert sqrt(fmean(x * x for x in off)) < 0.13
+
+
 def test_items_of_rising_size_are_no_change() -> None:
     dice = Random(14)
     learner = Learner(Sample("map", noisy(dice, 1.0 + n, 0.1), item=str(n)) for _ in range(3) for n in range(60))
@@ -307,6 +315,15 @@ def test_items_that_all_got_slower_are_a_change() -> None:
     learner = Learner([*once(1.0), *once(1.0), *once(1.0), *once(3.0)])
     assert learner.changes("map") == 1
     assert learner.estimate(of("map", item="9")).mean == pytest.approx(30.0, rel=0.2)
+
+
+def test_items_and_attempts_without_one_may_be_mixed() -> None:
+    dice = Random(24)
+    keys = [dice.choice((None, "a", "b")) for _ in range(300)]
+    level = {None: 5.0, "a": 50.0, "b": 0.5}
+    learner = Learner(Sample("map", level[k] * (4 if n > 200 else 1), item=k) for n, k in enumerate(keys))
+    assert learner.changes("map") == 1
+    assert learner.estimate(of("map", item="a")).mean == pytest.approx(200.0, rel=0.2)
 
 
 def test_steady_numbers_hardly_ever_raise_an_alarm() -> None:

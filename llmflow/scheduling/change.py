@@ -4,8 +4,8 @@ A two-sided CUSUM (Page 1954) on standardised innovations, self-starting (Hawkin
 spread come from the numbers themselves, the spread held to a prior while they are few. Innovations
 are clipped, so that one outlier is never a change: it takes several that agree.
 
-With DRIFT and LIMIT as they are, a steady stream raises a false alarm about once in 30,000 numbers;
-a level that moves by 1.5 standard deviations is noticed after about 9, one that moves by 3 after 4.
+With DRIFT and LIMIT as they are, a steady normal stream raises a false alarm about once in 70,000
+numbers (Siegmund 1985); a level that moves by 1.5 standard deviations is noticed after some 11.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import sqrt
 DRIFT = 0.5
 """Standard deviations per number that are not counted: half of the smallest move worth noticing."""
 
-LIMIT = 8.0
+LIMIT = 10.0
 """How many standard deviations beyond DRIFT must add up."""
 
 CLIP = 3.0

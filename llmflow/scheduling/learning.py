@@ -214,10 +214,14 @@ class Learner:
         load = max(0, sample.concurrency - 1)
         attempt = Attempt(sample.duration, tokens_in, tokens_out, load, sample.item, sample.prompt_chars)
         series.add(attempt, sample.started_at)
-        self._models[sample.model].taught += 1
+        model = self._models[sample.model]
+        model.taught += 1
+        if series.is_full:
+            model.refresh()
+            model.settle(series)
 
     def update(self, sample: Sample) -> bool:
-        """Take in one more attempt; O(1). True when it is worth asking for the task's estimate again.
+        """Take in one more attempt; O(1) amortised. True when it is worth asking for the task's estimate again.
 
         That is after samples 1, 2, 3, 4, 5, 6, 7, 8, 10, … and every 25th from the 200th on: a
         caller who renews ranks then does so O(log n) times for the first 200 siblings.
@@ -363,10 +367,11 @@ class Learner:
         found.evidence += summary.count
         item = series.items.get(item_key) if item_key is not None else None
         if item is not None:
-            within = found.variance * model.item_share
+            within = series.within_items(found.variance * model.item_share, ITEM_WEIGHT, found.variance)
             around = Belief(found.level.mean, found.level.variance + found.variance - within)
             found.level = _corrected(around, middle + item.residual, within / item.count)
-            found.variance = within
+            # The shape of the task is that of its items taken together, which says nothing about one of them.
+            found.variance, found.form, found.evidence = within, NORMAL_SHAPE, 0
 
 
 def _corrected(prior: Belief, level: float, doubt: float) -> Belief:

@@ -5,14 +5,15 @@ residuals: the logarithm of the duration less that of a baseline which knows tok
 that samples of different prompts can be compared. A new baseline makes them anew.
 
 A change of level restarts the key: what was before it is forgotten. Attempts of one item are
-compared with that item's past, since items of different size in a row are no change.
+compared with that item's past, since items of different size in a row are no change; when items
+change together, their past is moved to the new level instead.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 from typing import NamedTuple, Protocol
 
 from llmflow.scheduling.change import ChangeDetector
@@ -26,8 +27,11 @@ LATEST = 200
 ITEMS = 1000
 """Items whose own means are remembered, the youngest."""
 
-ITEM_MEMORY = 20
+ITEM_MEMORY = 50
 """An item's mean forgets as if it rested on no more attempts than this."""
+
+AFTER_CHANGE = 2
+"""As many attempts as an item's moved past is worth."""
 
 
 class Attempt(NamedTuple):
@@ -74,6 +78,8 @@ class Series:
         self.items: OrderedDict[str, ItemMean] = OrderedDict()
         self.repeats, self.repeat_squares = 0, 0.0
         """Degrees of freedom and squared deviations of attempts from their own item's mean."""
+        self._news: deque[tuple[str, float, float]] = deque(maxlen=LATEST)
+        """(item, its mean before, the residual that came) of the youngest attempts of items with a past."""
         self._pending: deque[Attempt] = deque(maxlen=LATEST)
         self._detector = ChangeDetector(UNKNOWN_VARIANCE)
         self._baseline: Baseline | None = None
@@ -82,7 +88,7 @@ class Series:
         self._lengths: tuple[int, Lengths | None] | None = None
 
     def add(self, attempt: Attempt, started_at: float) -> None:
-        """O(1)."""
+        """O(1). Attempts wait to be taken in by `settle`; call it when they are LATEST, or the first are lost."""
         self._pending.append(attempt)
         self.count += 1
         self.started_at = max(self.started_at, started_at)
@@ -93,6 +99,11 @@ class Series:
         for attempt in (*self.attempts, *self._pending):
             other.add(attempt, self.started_at)
         return other
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more attempts can wait."""
+        return len(self._pending) == LATEST
 
     def settle(self, baseline: Baseline | None, version: int) -> None:
         """Take in what was added; `version` tells one baseline from the next. None: durations stand for themselves."""
@@ -115,7 +126,7 @@ class Series:
         residual = self._residual(attempt)
         self.attempts.append(attempt)
         self.residuals.append(residual)
-        innovation: float | None = residual
+        innovation = None if self.items else residual  # with items about, a level of all of them says nothing
         if attempt.item is not None:
             innovation = self._take_item(attempt.item, residual, attempt.output_tokens)
         if innovation is not None and (since := self._detector.update(innovation)):
@@ -130,30 +141,47 @@ class Series:
                 self.items.popitem(last=False)
         else:
             self.items.move_to_end(key)
-        delta = residual - item.residual
+        before, delta = item.residual, residual - item.residual
         known = item.count > 0
         item.count = min(item.count + 1, ITEM_MEMORY)
         item.residual += delta / item.count
         if known:
+            self._news.append((key, before, residual))
             self.repeats += 1
             self.repeat_squares += delta * (residual - item.residual)
         if output_tokens:
-            before = log(output_tokens) if item.output is None else item.output
-            item.output = before + (log(output_tokens) - before) / item.count
+            length = log(output_tokens) if item.output is None else item.output
+            item.output = length + (log(output_tokens) - length) / item.count
         return delta if known else None
 
     def _restart(self, since: int) -> None:
-        """Forget all but the youngest `since` attempts and begin anew with them."""
-        kept = list(self.attempts)[-since:]
+        """Begin anew with the youngest `since` attempts.
+
+        Items are not all among those, and a change that was noticed across items is one of all of
+        them: their past is moved by as much and remembered as little.
+        """
         self.changes += 1
-        self.count = len(kept)
-        self.attempts.clear()
-        self.residuals.clear()
-        self.items.clear()
-        self.repeats, self.repeat_squares = 0, 0.0
         self._seen = self._lengths = None
-        for attempt in kept:
-            self._take(attempt)
+        older, kept = list(self.attempts)[:-since], list(self.attempts)[-since:]
+        self._detector = ChangeDetector(UNKNOWN_VARIANCE)
+        if not self.items:
+            self.count = len(kept)
+            self.attempts, self.residuals = deque(kept, LATEST), deque(list(self.residuals)[-since:], LATEST)
+            for residual in self.residuals:
+                self._detector.update(residual)
+            return
+        news = list(self._news)[-since:]
+        jump = sum(residual - before for _, before, residual in news) / len(news)
+        for key, before, _ in reversed(news):
+            if key in self.items:
+                self.items[key].residual = before
+        for item in self.items.values():
+            item.residual += jump
+            item.count = min(item.count, AFTER_CHANGE)
+        self._news.clear()
+        moved = [a._replace(duration=a.duration * exp(jump)) for a in older]
+        self.attempts = deque([*moved, *kept], LATEST)
+        self.residuals = deque(map(self._residual, self.attempts), LATEST)
 
     def seen(self, pooled: float) -> Seen:
         """Level and spread of the residuals; worked out anew only when there are some 3 % more of them."""
@@ -161,6 +189,10 @@ class Series:
         if kept is None or self.count - kept[0] > len(self.residuals) // 32:
             kept = self._seen = self.count, seen(list(self.residuals), pooled)
         return kept[1]
+
+    def within_items(self, believed: float, weight: float, total: float) -> float:
+        """Variance of attempts of one item: what repeats show, beside a belief worth `weight` of them."""
+        return min(total, (weight * believed + self.repeat_squares) / (weight + self.repeats))
 
     def standardised(self, pooled: float) -> list[float]:
         """Residuals in standard deviations, for shapes; none while there are fewer than three."""
