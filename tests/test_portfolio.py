@@ -10,8 +10,9 @@ from worked_example import worked_example
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.list_schedule import list_schedule, ranked
-from llmflow.scheduling.portfolio import Choice, choose, in_order
+from llmflow.scheduling.portfolio import Choice, _Problem, choose, in_order
 from llmflow.scheduling.rehearsal import rehearse
+from llmflow.scheduling.risk_ranks import risk_ranks
 from llmflow.scheduling.ticks import TickSchedules, timed
 
 
@@ -123,3 +124,33 @@ def test_schedules_in_ticks_are_those_of_the_list_scheduler() -> None:
             kernel = TickSchedules(graph, durations, pools, workers)
             listed = list_schedule(graph, durations, in_order(order), workers, pools)
             assert kernel.schedule(0, order) == (listed.makespan, listed.finishes), seed
+
+
+def test_candidates_that_are_clearly_behind_meet_fewer_samples_and_are_not_chosen() -> None:
+    graph, durations = random_graph(4, 30, density=0.05, whole=False)
+    problem = _Problem(graph, [Estimate(d, d * 0.02) for d in durations], 3, None, 1, still)
+    path = upward_ranks(graph, durations)
+    backwards = [-rank for rank in path]
+    draws = problem.draws(100, "trial")
+    found = problem.race({"critical-path": path, "backwards": backwards}, draws, 1.0, 0.0)
+    assert {name: len(makespans) for name, makespans in found.items()} == {"critical-path": 100, "backwards": 20}
+    assert found["backwards"] == list(problem.kernel.makespans(ranked(backwards), draws[:20]))
+    # The reference is what all are compared with: it meets every sample, however bad it is.
+    found = problem.race({"critical-path": backwards, "better": path}, draws, 1.0, 0.0)
+    assert {name: len(makespans) for name, makespans in found.items()} == {"critical-path": 100, "better": 100}
+
+
+def test_a_race_without_time_goes_on_with_the_reference_and_the_leader_alone() -> None:
+    led_by_others = 0
+    for seed in range(6):
+        graph, durations = random_graph(seed, 30, density=0.05, whole=False)
+        dice = Random(seed)
+        problem = _Problem(graph, [Estimate(d, d * dice.choice((0.1, 2.0))) for d in durations], 3, None, 1, still)
+        candidates = {"critical-path": upward_ranks(graph, durations), **risk_ranks(graph, problem.estimates, 3)}
+        found = problem.race(candidates, problem.draws(40, "trial"), 0.0, 1.0)
+        leader = min(found, key=lambda name: sum(found[name][:8]))
+        assert {name: len(makespans) for name, makespans in found.items()} == {
+            name: 40 if name in ("critical-path", leader) else 8 for name in candidates
+        }
+        led_by_others += leader != "critical-path"
+    assert led_by_others

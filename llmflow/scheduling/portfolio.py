@@ -1,11 +1,14 @@
 """Which order is best when durations are uncertain: a few candidates, tried on the same sampled beliefs.
 
-No single rule wins everywhere. A plan for the means wins where durations are near certain; the
-longest path on mean + one standard deviation wins where some tasks are riskier than others; a plan
-rehearsed on samples lies between them; elsewhere the critical path on means is hard to beat. So
-each candidate order is simulated on common random durations, and it replaces the critical path only
-where it is shorter by more than two standard errors of the paired difference: what cannot be told
-from luck is left alone.
+No single rule wins everywhere. A plan for the means wins where durations are near certain; ranks that
+see risk (`risk_ranks`) win where some tasks are riskier than others, and which of them is best differs
+from graph to graph; a plan rehearsed on samples lies between them; elsewhere the critical path on means
+is hard to beat. So each candidate order is simulated on common random durations, and it replaces the
+critical path only where it is shorter by more than two standard errors of the paired difference: what
+cannot be told from luck is left alone.
+
+Candidates that are clearly behind the leader after a few samples, and those for which there is no
+time, are tried no further (racing). The time so saved is spent on rehearsing the leader.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.improve import plan
 from llmflow.scheduling.list_schedule import ranked
 from llmflow.scheduling.rehearsal import rehearse
+from llmflow.scheduling.risk_ranks import risk_ranks
+from llmflow.scheduling.spread import PREDICTABLE, predicted_cv
 from llmflow.scheduling.ticks import TickSchedules, timed
 
 SAMPLES = 200
@@ -28,14 +33,20 @@ SAMPLES = 200
 CONFIDENCE = 2.0
 """How many standard errors of the difference a candidate must be ahead."""
 
-PLANNED = 0.1
-"""The share of the budget after which planning must be done; rehearsing takes what the trial leaves."""
+RACED = ((1, 5), (1, 2))
+"""After which shares of the samples candidates are dropped, and …"""
 
-REHEARSALS = 40
-"""How many samples a plan is made robust on; the trial's are others."""
+HOPELESS = 3.0
+"""… how many standard errors of the difference to the leader they must then be behind."""
+
+PLANNED = 0.1
+"""The share of the budget after which planning must be done; rehearsing takes what the trials leave."""
+
+REHEARSALS = (20, 80)
+"""How many samples an order is made robust on, predictable pipeline or not; the trial's are others."""
 
 PROBE = 8
-"""On how many samples it is judged which candidate to rehearse and what the trial will cost."""
+"""On how many samples it is judged what a trial will cost."""
 
 MARGIN = 1.15
 """How much dearer than the probe the trial may turn out to be."""
@@ -45,7 +56,10 @@ REFERENCE = "critical-path"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How one candidate did. `difference` is its mean makespan less that of the critical path, on common samples."""
+    """How one candidate did. `difference` is its mean makespan less that of the critical path, on common samples.
+
+    One that was dropped early is judged on the samples it met; `mean` is what it would then be over all.
+    """
 
     policy: str
     mean: float
@@ -91,19 +105,25 @@ def choose(
         return Choice(REFERENCE, reference, (), 0)
     problem = _Problem(graph, estimates, workers, pool_of, seed, clock)
     candidates = problem.portfolio(reference, begins + budget_s * PLANNED, iterations)
-    now = clock()
-    start = problem.promising(candidates, PROBE)
-    # What a sample costs is known now: keep back what the trial of one candidate more will take.
-    trial_s = (clock() - now) / PROBE * (1 + 1 / len(candidates)) * samples * MARGIN
-    by = begins + budget_s - trial_s
-    if clock() > by:
+    drawing_s, sample_s = problem.cost(ranked(reference))
+    # Where not even the first heat of two candidates and the rest of two more fits, nothing can be told.
+    left = begins + budget_s - clock() - drawing_s * samples
+    first_heat = max(1, samples * RACED[0][0] // RACED[0][1])
+    if left < sample_s * (2 * first_heat + 2 * samples):
         return Choice(REFERENCE, reference, (), 0)
+    if sample_s:
+        room = int((left / sample_s - 2 * samples) / first_heat)
+        candidates = dict(list(candidates.items())[:room])
+    draws = problem.draws(samples, "trial")
+    makespans = problem.race(candidates, draws, begins + budget_s, sample_s)
     if any(e.sd for e in estimates):
-        first = ranked(candidates[start])
+        leader = min((name for name in candidates if len(makespans[name]) == samples), key=lambda n: fsum(makespans[n]))
+        by = begins + budget_s - samples * sample_s
+        first = ranked(candidates[leader])
         order = rehearse(
             problem.kernel,
             means,
-            problem.draws(REHEARSALS, "rehearsal"),
+            problem.draws(REHEARSALS[predicted_cv(estimates) >= PREDICTABLE], "rehearsal"),
             first,
             seed=seed,
             in_time=lambda: clock() < by,
@@ -111,9 +131,10 @@ def choose(
         )
         if order != first:
             candidates["rehearsed"] = in_order(order)
-    makespans = problem.trial(candidates, samples)
+            makespans["rehearsed"] = list(problem.kernel.makespans(order, draws))
     evidence = tuple(_compare(name, makespans[name], makespans[REFERENCE]) for name in candidates)
-    ahead = [e for e in evidence if e.difference < -CONFIDENCE * e.error - 1e-9 * e.mean]
+    whole = [e for e in evidence if len(makespans[e.policy]) == samples]
+    ahead = [e for e in whole if e.difference < -CONFIDENCE * e.error - 1e-9 * e.mean]
     best = min(ahead, key=lambda e: e.mean).policy if ahead else REFERENCE
     return Choice(best, candidates[best], evidence, samples)
 
@@ -142,8 +163,9 @@ class _Problem:
         return [timed(durations) for durations in zip(*(e.draws(dice, count) for e in self.estimates), strict=True)]
 
     def portfolio(self, reference: list[float], ends: float, iterations: int) -> dict[str, list[float]]:
-        """The candidates' priorities by name, the reference first; candidates that agree appear once."""
-        risky = upward_ranks(self.graph, [e.mean + e.sd for e in self.estimates])
+        """The candidates' priorities by name, what most often pays first; candidates that agree appear once."""
+        workers = sum(n or len(self.graph) for n in self.sizes)
+        risky = risk_ranks(self.graph, self.estimates, workers)
         passes, search = (
             plan(
                 self.graph,
@@ -159,25 +181,51 @@ class _Problem:
         )
         found = {
             REFERENCE: reference,
-            "mean-plus-sd": risky,
-            "forward-backward": passes.priorities,
+            "mean-plus-sd": risky["mean-plus-sd"],
             "iterated-greedy": search.priorities,
-            "blend": _blend(search.priorities, risky),
+            **risky,
+            "forward-backward": passes.priorities,
+            "blend": _blend(search.priorities, risky["mean-plus-sd"]),
         }
         distinct: dict[tuple[int, ...], str] = {}
         for name, priorities in found.items():
             distinct.setdefault(tuple(ranked(priorities)), name)
         return {name: found[name] for name in distinct.values()}
 
-    def trial(self, candidates: dict[str, list[float]], samples: int, purpose: str = "trial") -> dict[str, list[float]]:
-        """Each candidate's makespan on each of the common samples."""
-        draws = self.draws(samples, purpose)
-        return {name: list(self.kernel.makespans(ranked(p), draws)) for name, p in candidates.items()}
+    def cost(self, order: Sequence[int]) -> tuple[float, float]:
+        """Seconds that one draw takes, and one schedule on it, with a margin."""
+        began = self.clock()
+        draws = self.draws(PROBE, "cost")
+        drawn = self.clock()
+        for _ in self.kernel.makespans(order, draws):
+            pass
+        return (drawn - began) / PROBE * MARGIN, (self.clock() - drawn) / PROBE * MARGIN
 
-    def promising(self, candidates: dict[str, list[float]], samples: int) -> str:
-        """The candidate with the shortest mean over a few samples."""
-        found = self.trial(candidates, samples, "promise")
-        return min(candidates, key=lambda name: fsum(found[name]))
+    def race(
+        self, candidates: dict[str, list[float]], draws: Sequence[tuple[list[int], float]], ends: float, sample_s: float
+    ) -> dict[str, list[float]]:
+        """Each candidate's makespans on the first of the common `draws`.
+
+        The reference and those that are never clearly behind meet all of them, the best ones first
+        as far as the time until `ends` goes, at `sample_s` for each, with one trial kept back.
+        """
+        found: dict[str, list[float]] = {name: [] for name in candidates}
+        running = {name: ranked(priorities) for name, priorities in candidates.items()}
+        done = 0
+        for share, of in (*RACED, (1, 1)):
+            until = len(draws) * share // of
+            for name, order in running.items():
+                found[name] += self.kernel.makespans(order, draws[done:until])
+            done = until
+            if 1 < done < len(draws):
+                by_mean = sorted(running, key=lambda name: fsum(found[name]))
+                if sample_s:
+                    room = (ends - self.clock()) / sample_s - len(draws)
+                    by_mean = by_mean[: max(1, int(room / (len(draws) - done)) - 1)]
+                leader = found[by_mean[0]]
+                fit = {name for name in by_mean if not _hopeless(found[name], leader)} | {REFERENCE}
+                running = {name: order for name, order in running.items() if name in fit}
+        return found
 
 
 def in_order(order: Sequence[int]) -> list[float]:
@@ -197,9 +245,19 @@ def _blend(a: Sequence[float], b: Sequence[float]) -> list[float]:
     return [(x + y) / 2 for x, y in zip(*scaled, strict=True)]
 
 
-def _compare(name: str, makespans: Sequence[float], reference: Sequence[float]) -> Evidence:
-    n = len(makespans)
-    gaps = [a - b for a, b in zip(makespans, reference, strict=True)]
+def _hopeless(makespans: Sequence[float], leader: Sequence[float]) -> bool:
+    behind, error = _paired(makespans, leader)
+    return behind > HOPELESS * error
+
+
+def _paired(makespans: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
+    """Mean difference on the samples that both met, and its standard error."""
+    gaps = [a - b for a, b in zip(makespans, others, strict=False)]
+    n = len(gaps)
     difference = fsum(gaps) / n
-    error = sqrt(fsum((g - difference) ** 2 for g in gaps) / (n - 1) / n) if n > 1 else 0.0
-    return Evidence(name, fsum(makespans) / n, difference, error)
+    return difference, sqrt(fsum((g - difference) ** 2 for g in gaps) / (n - 1) / n) if n > 1 else 0.0
+
+
+def _compare(name: str, makespans: Sequence[float], reference: Sequence[float]) -> Evidence:
+    difference, error = _paired(makespans, reference)
+    return Evidence(name, fsum(reference) / len(reference) + difference, difference, error)
