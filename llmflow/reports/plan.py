@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from math import fsum, nan
 from typing import TYPE_CHECKING, NamedTuple
 
-from llmflow.reports.summary import lower_bound_of
+from llmflow.reports.lower_bound import lower_bound_of
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph, Timing, timing
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.setting import Decision, Setting
-from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -230,6 +229,7 @@ def _schedules(
 ) -> Callable[[Sequence[float], Sequence[float]], _Schedule]:
     """(durations, priorities) → the schedule: lean where every task runs if all go well, else by the simulator."""
     if any(spec.final or spec.rule not in RUN_AFTER_SUCCESS for spec in {id(spec): spec for spec in specs}.values()):
+        from llmflow.scheduling.simulate import simulate
 
         def simulated(durations: Sequence[float], priorities: Sequence[float]) -> _Schedule:
             run = simulate(graph, specs, pools, durations, priorities, workers=workers, keep_story=False)

@@ -15,17 +15,14 @@ from dataclasses import dataclass
 from math import fsum, isnan, nan
 
 from llmflow.protocol import Usage
+from llmflow.reports.lower_bound import lower_bound_of
 from llmflow.reports.realised_path import realised_path
 from llmflow.reports.spans import Span, Spans
-from llmflow.scheduling.bounds import Bound, pooled_lower_bound
 from llmflow.scheduling.first_in import first_in_makespan
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.realised import realised_graph
 from llmflow.scheduling.state import RunState, Status
-
-INTERVALS_UP_TO = 20_000
-"""Tasks beyond which the interval bound is left out: it would look at one window, and keep 300 bytes a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +119,6 @@ def summarise(
             for task, (kind, detail) in story.failures.items()
         ),
     )
-
-
-def lower_bound_of(
-    graph: Graph, durations: Sequence[float], pool_of: Sequence[int], pools: Sequence[PoolSpec], workers: int
-) -> Bound:
-    """The best bound over each pool's workers and, where the whole run is capped, over the cap."""
-    small = len(graph) <= INTERVALS_UP_TO
-    bound = pooled_lower_bound(graph, durations, pool_of, [pool.size for pool in pools], interval=small)
-    if workers and len(pools) > 1:
-        one = [0 if pool >= 0 else CONTROL for pool in pool_of]
-        capped = pooled_lower_bound(graph, durations, one, [workers], interval=small)
-        bound = max(bound, capped, key=lambda b: b.value)
-    return bound
 
 
 def _realised(graph: Graph, spans: Sequence[Span]) -> tuple[array[float], array[int]]:
