@@ -152,7 +152,8 @@ def run(
 ) -> Ran:
     """Write `text` to `p.yaml` below `folder` and run it. `on_event(event, names)` hears of all as it happens.
 
-    `unchecked`: inputs that are taken as they are. `stop_after`: Ctrl-C at the first thing that happens at this second or later.
+    `unchecked`: inputs that are taken as they are. `stop_after`: Ctrl-C at the first thing that
+    happens at this second or later.
     """
     path = folder / "p.yaml"
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`foreach` and `matrix` in whole runs: keys, order, conditions, caps, what may fail, and how it ends when it is stopped."""
+"""`foreach` and `matrix` in whole runs: keys, order, conditions, caps, what may fail, how a stop ends it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_outputs_keep_the_order_of_the_items_whatever_ends_first(tmp_path: P
     )
     ran = run(tmp_path, text + "tasks: {each: {foreach: [1, 2, 3], prompt: x}}\n")
     assert ran.outputs == ["slow", "fast", "mid"]
-    assert [name for name in ran.statuses()] == ["each[1]", "each[2]", "each[0]", "each"]
+    assert list(ran.statuses()) == ["each[1]", "each[2]", "each[0]", "each"]
 
 
 def test_a_key_twice_fails_the_task_and_names_both_items(tmp_path: Path) -> None:
@@ -130,7 +130,8 @@ tasks:
 def test_no_more_items_hold_a_worker_than_the_task_allows(tmp_path: Path) -> None:
     text = head("{each: {text: ok, delay: 1}}", workers=10)
     ran = run(tmp_path, text + f"tasks: {{each: {{foreach: {EIGHT}, workers: 3}}, prompt: x}}}}\n")
-    assert (ran.most_at_once("each"), ran.result.summary.makespan) == (3, pytest.approx(3))
+    assert ran.most_at_once("each") == 3
+    assert ran.result.summary.makespan == pytest.approx(3)
 
 
 def test_the_condition_of_the_task_is_asked_once_and_that_of_the_items_of_each(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class CountedRows(Rows):
     taken = 0
 
     def __iter__(self) -> Iterator[object]:
-        for self.taken, row in enumerate(super().__iter__(), 1):  # noqa: B020 - the count is what is wanted
+        for self.taken, row in enumerate(super().__iter__(), 1):
             yield row
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from fan_out_run import run
 
-HEAD = "providers: {mock: {kind: mock, workers: 4, answers: ANSWERS}}\ndefaults: {model: mock/any, retry: {max_attempts: 1}}\n"
+HEAD = """
+providers: {mock: {kind: mock, workers: 4, answers: ANSWERS}}
+defaults: {model: mock/any, retry: {max_attempts: 1}}
+"""
 
 INNER = """
 inputs: {x: {type: integer}}
@@ -66,7 +69,7 @@ def test_an_item_of_an_item_that_fails_fails_all_around_it(tmp_path: Path) -> No
     ran = run(
         tmp_path, outer(tmp_path, '{"sub/each[2/1]": {error: server, detail: never}, sub/first: f, sub/each: e}', 1)
     )
-    assert {name: text for name, text in ran.failures().items()} == {
+    assert ran.failures() == {
         "sub[2]/each[1]": "never",
         "sub[2]/each": "1 of 2 items failed; the first: never",
         "sub[2]": "sub[2]/each failed",
