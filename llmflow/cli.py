@@ -432,7 +432,9 @@ def main() -> None:
     """The entry point: every error of ours is printed once, on standard error, without a traceback."""
     gc.disable()  # commands end soon and make no cycles; a large plan took twice as long with it. `run` turns it on
     from llmflow.errors import LlmflowError
+    from llmflow.standard_streams import fill_closed
 
+    fill_closed()
     try:
         app()
     except LlmflowError as error:

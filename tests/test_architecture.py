@@ -22,7 +22,7 @@ LEVELS = (
     ("binding",),
     ("language", "runtime", "providers", "history", "views", "reports"),
     ("scheduling",),
-    ("environment", "quantities", "sanitise"),
+    ("environment", "quantities", "sanitise", "standard_streams"),
     ("protocol",),
     ("errors",),
 )

@@ -8,7 +8,6 @@ the views do, and a call is sent when the journal has acknowledged its start.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -44,6 +43,7 @@ from llmflow.scheduling import events as ev
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.state import FAILED, RunState
+from llmflow.standard_streams import complain
 from llmflow.views.view import PoolInfo, RunContext, View
 
 TICK = 0.1
@@ -266,7 +266,7 @@ class _Run:
                 do(view)
             except Exception as error:  # noqa: BLE001 - a view that breaks is dropped, the run goes on
                 self.views.remove(view)
-                sys.stderr.write(f"llmflow: {type(view).__name__} broke and is gone: {error!r}\n")
+                complain(f"llmflow: {type(view).__name__} broke and is gone: {error!r}\n")
 
     def _context(self, means: Sequence[float]) -> RunContext:
         compiled, stages = self.compiled, self.compiled.graph.stages

@@ -11,6 +11,7 @@ from typing import Any
 from llmflow.binding.files import write_atomically
 from llmflow.errors import OutputClosed, UsageError
 from llmflow.sanitise import printable
+from llmflow.standard_streams import complain
 
 
 def deliver(text: str, output: str | None = None) -> None:
@@ -39,8 +40,7 @@ def deliver(text: str, output: str | None = None) -> None:
 
 def say(text: str) -> None:
     """One message for the person at the terminal."""
-    sys.stderr.write(printable(text) + "\n")
-    sys.stderr.flush()
+    complain(printable(text) + "\n")
 
 
 def as_json(data: Any) -> str:
