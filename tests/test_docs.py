@@ -139,7 +139,8 @@ def test_pipelines_on_a_page_are_right_unless_they_show_what_is_wrong(page: Path
     for number, block in enumerate(blocks(page)):
         if block.language != "yaml" or any(block.text.startswith(f"# {name}") for name in wrong):
             continue
-        path = tmp_path / f"{number}.yaml"
+        name = re.match(r"# (\w+\.yaml)\n", block.text)
+        path = tmp_path / (name[1] if name is not None else f"{number}.yaml")
         whole = re.search(r"^tasks:", block.text, re.MULTILINE)
         path.write_text(block.text + ("" if whole else "tasks: {t: {prompt: x}}\n"), encoding="utf-8")
         load(str(path))
