@@ -13,6 +13,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 TABLES = {
+    "barrier": (
+        ["", "makespan, s", "× bound", "first out, s", "held"],
+        ["llmflow, items flow", "llmflow, a filter makes a barrier"],
+    ),
+    "fan_out": (
+        ["", "CPU s", "µs a call", "peak MB", "MB beyond 20"],
+        [f"{what}, {rows} rows" for what in ("one stage", "two stages and a tree") for rows in (20, 60)],
+    ),
     "engine": (
         ["graph", "by hand", "llmflow", "× by hand", "× at 1,000", "build", "journal", "× llmflow", "commits/task"],
         ["fan 20", "fan 60", "chain 20", "chain 60", "layered 20", "layered 60"],
