@@ -4,8 +4,8 @@
 
 FOLDER holds `stg/` and a table of optima (`--optima`), as for `bench.stg`. Beside it run SAGA's HEFT
 (needs Python 3.12 or newer: PATH, default `python3.12`) and, as a judge, CP-SAT of OR-tools with S
-seconds of search per case. Each gets an environment of its own below `bench/.env`, made on demand; one
-that cannot be made is said and left out. Prints a table and one JSON line.
+of its deterministic seconds of search per case. Each gets an environment of its own below `bench/.env`,
+made on demand; one that cannot be made is said and left out. Prints a table and one JSON line.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
     arguments.add_argument("--optima", default="stg_optima_dev.csv")
     arguments.add_argument("--every", type=int, default=8)
     arguments.add_argument("--budget", type=float, default=100.0, help="CPU milliseconds per case for our plan")
-    arguments.add_argument("--seconds", type=float, default=1.0, help="seconds of search per case for CP-SAT")
+    arguments.add_argument("--seconds", type=float, default=1.0, help="CP-SAT, deterministic seconds per case")
     arguments.add_argument("--python", default="python3.12", help="the Python that SAGA is installed for")
     arguments.add_argument("--alone", action="store_true", help="leave the other planners out")
     arguments.add_argument("--seed", type=int, default=1)
