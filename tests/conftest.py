@@ -18,11 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import llmflow
 from llmflow.errors import SetupError
 from llmflow.providers import local_model as model_files
+
+# A loaded machine is no failure: what has to be fast is measured in bench/.
+hypothesis.settings.register_profile("llmflow", deadline=None)
+hypothesis.settings.load_profile("llmflow")
 
 REQUIRED = os.environ.get("LLMFLOW_REQUIRE_LOCAL") == "1"
 

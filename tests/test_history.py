@@ -17,7 +17,6 @@ from llmflow.history.location import store_dir
 from llmflow.history.records import RunOutcome, RunRecord, SampleRecord
 from llmflow.history.store import Store
 from llmflow.scheduling.events import EVENTS, AttemptStarted, Event, TaskFailed
-from llmflow.scheduling.statistics import summary
 
 
 def keep(store: Store, pipeline: str, *taken: SampleRecord, started_at: float = 0.0) -> str:
@@ -162,36 +161,28 @@ def test_samples_come_back_whole_and_are_filtered_by_pipeline_task_model_and_tim
         assert list(samples.duration_samples(store, pipeline="p", model="x/two")) == []
 
 
-def test_estimates_rest_on_the_latest_successes_of_the_task_over_all_endpoints_and_templates(tmp_path: Path) -> None:
+def test_estimates_rest_on_the_latest_successes_of_each_series_oldest_first(tmp_path: Path) -> None:
     def sample(at: float, duration: float, **more: str) -> SampleRecord:
         return SampleRecord("a", duration, started_at=at, model="x/one", kind="openai", **more)
 
     taken = [sample(float(at), 100.0 + at) for at in range(10)]
     taken += [sample(20.0, 1.0, template="new"), sample(21.0, 2.0, endpoint="e"), sample(22.0, 900.0, outcome="server")]
     taken += [sample(23.0, 900.0, outcome="cached")]
-    other = SampleRecord("a", 7.0, started_at=0.0, model="x/two", kind="openai")
     with Store.open(tmp_path) as store:
-        keep(store, "p", *taken, other)
+        keep(store, "p", *taken)
         keep(store, "q", sample(30.0, 5000.0))
-        assert samples.latest_durations(store, "p", latest=4) == {
-            ("a", "x/one"): summary([1.0, 2.0, 108.0, 109.0]),
-            ("a", "x/two"): summary([7.0]),
-        }
-        assert samples.latest_durations(store, "unknown") == {}
+        assert [s.duration for s in samples.latest_samples(store, "p", latest=2)] == [108.0, 109.0, 1.0, 2.0]
+        assert samples.latest_samples(store, "unknown") == []
 
 
-def test_a_model_is_known_from_all_pipelines_but_not_from_providers_that_act(tmp_path: Path) -> None:
+def test_a_model_is_known_from_other_pipelines_but_not_from_providers_that_act(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         keep(store, "p", SampleRecord("a", 1.0, started_at=1.0, model="x/one", kind="openai"))
         keep(store, "q", SampleRecord("z", 3.0, started_at=2.0, model="x/one", kind="openai"))
         keep(store, "q", SampleRecord("z", 60.0, started_at=3.0, model="sim/slow", kind="simulated"))
         keep(store, "q", SampleRecord("v", 0.0, started_at=3.0, kind="value"))
-        assert samples.latest_durations_of_models(store) == {"x/one": summary([1.0, 3.0])}
-        assert samples.latest_durations(store, "q") == {
-            ("z", "x/one"): summary([3.0]),
-            ("z", "sim/slow"): summary([60.0]),
-            ("v", ""): summary([0.0]),
-        }
+        found = samples.latest_samples_of_others(store, ["x/one", "sim/slow"], besides="p")
+        assert [(s.task, s.duration) for s in found] == [("z", 3.0)]
 
 
 def test_a_run_under_way_already_teaches(tmp_path: Path) -> None:
@@ -199,7 +190,7 @@ def test_a_run_under_way_already_teaches(tmp_path: Path) -> None:
         with Journal(store, RunRecord(id=new_run_id(), pipeline="p", started_at=0.0)) as journal:
             journal.sample(SampleRecord("a", 2.0, started_at=0.0, model="x/one", kind="openai"))
             await journal.acknowledged(journal.write([TaskFailed(0.5, 1, FailureKind.SERVER)]))
-            assert samples.latest_durations(store, "p") == {("a", "x/one"): summary([2.0])}
+            assert [s.duration for s in samples.latest_samples(store, "p")] == [2.0]
 
     with Store.open(tmp_path) as store:
         asyncio.run(run(store))

@@ -1,9 +1,11 @@
-"""What each stage is believed to take: its own history, else its model's, else the author's word, else 1 unit."""
+"""What each stage is believed to take, learned from the history of its own task, its model, or the author's word."""
 
 from __future__ import annotations
 
+from llmflow.binding.asking import written_hash
 from llmflow.binding.compile import Compiled
-from llmflow.history.samples import latest_durations, latest_durations_of_models
+from llmflow.binding.stages import Stage
+from llmflow.history.samples import latest_samples, latest_samples_of_others
 from llmflow.history.store import Store
 from llmflow.language.pipeline import EstimateSpec
 from llmflow.scheduling.estimates import Estimate
@@ -18,34 +20,49 @@ def estimates(compiled: Compiled, store: Store | None) -> list[Estimate]:
 
     An estimate that is written wins over the history of a simulated task: it *is* the truth there.
     """
-    own = latest_durations(store, compiled.pipeline.key) if store is not None else {}
-    of_models = latest_durations_of_models(store) if store is not None else {}
     nothing = Estimate(0.0, 0.0, "default", 0)
     unit = Estimate(UNIT, 0.0, "default", 0)
-    author: dict[tuple[float, float], Estimate] = {}
-
-    def as_written(estimate: EstimateSpec) -> Estimate:
-        key = (estimate.mean, estimate.sd)
-        if key not in author:
-            author[key] = Estimate(*key, "author", 0)
-        return author[key]
-
-    found = []
+    authors: dict[tuple[float, float], Estimate] = {}
+    found = [nothing] * len(compiled.stages)
+    asked: list[tuple[Stage, str, Estimate | None]] = []
     for stage, spec, models in zip(compiled.stages, compiled.specs, compiled.models, strict=True):
         if spec.pools[0] == CONTROL:
-            found.append(nothing)
             continue
-        model = models[0] if models else ""
-        written = stage.task.estimate
+        written = _as_written(stage.task.estimate, authors)
         provider = compiled.providers[spec.pools[0]]
         if written is not None and provider is not None and provider.kind == "simulated":
-            found.append(as_written(written))
-        elif (seen := own.get((stage.name, model))) is not None:
-            found.append(Estimate(seen.mean, seen.sd, "task", seen.n))
-        elif (seen := of_models.get(model)) is not None and written is None:
-            found.append(Estimate(seen.mean, seen.sd, "model", seen.n))
-        elif written is not None:
-            found.append(as_written(written))
+            found[stage.index] = written
         else:
-            found.append(unit)
+            found[stage.index] = written or unit
+            asked.append((stage, models[0] if models else "", written))
+    if asked and store is not None:
+        for index, belief in _learned(compiled, store, asked).items():
+            found[index] = belief
     return found
+
+
+def _learned(compiled: Compiled, store: Store, asked: list[tuple[Stage, str, Estimate | None]]) -> dict[int, Estimate]:
+    """What history says of these stages (stage, model, the author's word); empty where there is none."""
+    own = latest_samples(store, compiled.pipeline.key)
+    models = sorted({model for _, model, _ in asked if model})
+    others = latest_samples_of_others(store, models, besides=compiled.pipeline.key)
+    if not own and not others:
+        return {}
+    from llmflow.scheduling.learning import Learner, Subject
+
+    learner = Learner(own, others)
+
+    def learned(stage: Stage, model: str, written: Estimate | None) -> Estimate:
+        return learner.estimate(Subject(stage.name, model=model, template=written_hash(stage.task), author=written))
+
+    return {stage.index: learned(stage, model, written) for stage, model, written in asked}
+
+
+def _as_written(estimate: EstimateSpec | None, authors: dict[tuple[float, float], Estimate]) -> Estimate | None:
+    """The author's word; tasks alike share one object."""
+    if estimate is None:
+        return None
+    key = (estimate.mean, estimate.sd)
+    if key not in authors:
+        authors[key] = Estimate(*key, "author", 0)
+    return authors[key]

@@ -11,4 +11,4 @@ _COUNTS = """SELECT name, COUNT(*) FROM tasks WHERE item IS NOT NULL AND run = (
 
 def item_counts(store: Store, pipeline: str) -> dict[str, int]:
     """Task name → the items (or pieces) it had in the pipeline's last run that succeeded."""
-    return {name: count for name, count in store.rows(_COUNTS, [pipeline])}
+    return dict(store.rows(_COUNTS, [pipeline]))

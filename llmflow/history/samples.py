@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from llmflow.history.store import Store
-from llmflow.scheduling.statistics import SUCCEEDED, Summary, summary
+from llmflow.scheduling.statistics import SUCCEEDED
 
 if TYPE_CHECKING:
     from llmflow.history.records import SampleRecord
 
 LATEST = 200
-"""How many of the youngest samples of a task (or model) its estimate rests on."""
+"""How many of the youngest samples of a task (on one model, with one prompt) its estimate rests on."""
 
 ACTORS = ("simulated", "mock", "replay")
 """Kinds of providers that only act a part: what they took says nothing about a model."""
-
-Key = TypeVar("Key")
 
 _SAMPLE = """SELECT task, duration, started_at, item, model, kind, endpoint, template, number, outcome, concurrency,
     prompt_chars, input_tokens, output_tokens, first_token FROM samples JOIN series USING (series)"""
@@ -42,39 +40,36 @@ def duration_samples(
         yield SampleRecord(*row)
 
 
-def latest_durations(store: Store, pipeline: str, *, latest: int = LATEST) -> dict[tuple[str, str], Summary]:
-    """For each (task, model) of the pipeline: its last `latest` successful, uncached durations, in brief."""
-    sql = "SELECT series, task, model FROM series WHERE pipeline = ?"
-    groups: dict[tuple[str, str], list[int]] = {}
-    for series, task, model in store.rows(sql, [pipeline]):
-        groups.setdefault((task, model), []).append(series)
-    return _summaries(store, groups, latest)
+def latest_samples(store: Store, pipeline: str, *, latest: int = LATEST) -> list[SampleRecord]:
+    """The pipeline's successful, uncached attempts, oldest first: the youngest `latest` of each series."""
+    return _latest(store, "pipeline = ?", [pipeline], latest)
 
 
-def latest_durations_of_models(store: Store, *, latest: int = LATEST) -> dict[str, Summary]:
-    """For each model, over all pipelines and tasks: what to expect of a task that has no history of its own.
+def latest_samples_of_others(
+    store: Store, models: Sequence[str], *, besides: str, latest: int = LATEST
+) -> list[SampleRecord]:
+    """What other pipelines than `besides` measured on these models, as `latest_samples` does.
 
     Providers that act a part are left out: their samples teach only their own task.
     """
-    marks = ", ".join("?" * len(ACTORS))
-    sql = f"SELECT series, model FROM series WHERE model <> '' AND kind NOT IN ({marks})"
-    groups: dict[str, list[int]] = {}
-    for series, model in store.rows(sql, ACTORS):
-        groups.setdefault(model, []).append(series)
-    return _summaries(store, groups, latest)
+    where = f"pipeline <> ? AND model IN ({_marks(models)}) AND kind NOT IN ({_marks(ACTORS)})"
+    return _latest(store, where, [besides, *models, *ACTORS], latest)
 
 
-def _summaries(store: Store, groups: dict[Key, list[int]], latest: int) -> dict[Key, Summary]:
-    found = {key: _latest(store, series, latest) for key, series in groups.items()}
-    return {key: summary(durations) for key, durations in found.items() if durations}
+def _latest(store: Store, where: str, parameters: Sequence[Any], latest: int) -> list[SampleRecord]:
+    """Each series gives its own youngest; the index has them in order."""
+    from llmflow.history.records import SampleRecord
+
+    sql = f"{_SAMPLE} WHERE series = ? AND outcome = ? ORDER BY started_at DESC LIMIT ?"
+    found = []
+    for (series,) in list(store.rows(f"SELECT series FROM series WHERE {where}", parameters)):
+        found += [SampleRecord(*row) for row in store.rows(sql, [series, SUCCEEDED, latest])]
+    found.sort(key=lambda sample: sample.started_at)
+    return found
 
 
-def _latest(store: Store, series: Sequence[int], latest: int) -> list[float]:
-    """The youngest durations of several series together: each gives its own youngest, the index has them in order."""
-    sql = "SELECT started_at, duration FROM samples WHERE series = ? AND outcome = ? ORDER BY started_at DESC LIMIT ?"
-    found = [row for one in series for row in store.rows(sql, [one, SUCCEEDED, latest])]
-    found.sort(reverse=True)
-    return [duration for _, duration in found[:latest]]
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _where(*wanted: tuple[str, Any]) -> tuple[str, list[Any]]:
