@@ -41,9 +41,9 @@ def event_points(trials: Trials, count: int) -> Iterator[Point]:
         yield (every[n % len(every)],)
 
 
-def moment_points(dice: random.Random, count: int) -> Iterator[Point]:
+def moment_points(dice: random.Random, trials: Trials, count: int) -> Iterator[Point]:
     for _ in range(count):
-        yield (("after", dice.uniform(0.001, 0.15)),)
+        yield (("after", dice.uniform(0.0, trials.seconds)),)
 
 
 def deep_points(dice: random.Random, trials: Trials, count: int) -> Iterator[Point]:
@@ -63,7 +63,7 @@ def with_mock(folder: Path, size: int, first: int, step: int, scale: float) -> d
                 if name == "every event":
                     points = event_points(trials, int(EVENTS * scale) // 5)
                 elif name == "random moments":
-                    points = moment_points(dice, int(MOMENTS * scale) // 5)
+                    points = moment_points(dice, trials, int(MOMENTS * scale) // 5)
                 else:
                     points = deep_points(dice, trials, int(DEEP * scale) // 5)
                 for point in list(points)[first::step]:

@@ -102,6 +102,8 @@ def run(
     rerun_interrupted: Annotated[
         bool, typer.Option("--rerun-interrupted", help="Also run again what may have done its work already.")
     ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Use no answers of earlier runs.")] = False,
+    refresh: Annotated[list[str], typer.Option("--refresh", metavar="TASK", help="Ask this task anew.")] = [],  # noqa: B006 - as above
     only: Annotated[list[str], typer.Option("--only", metavar="TASK", help="Run just this task, or tag:NAME.")] = [],  # noqa: B006 - as above
     start: Annotated[list[str], typer.Option("--from", metavar="TASK", help="Run it and all that depends on it.")] = [],  # noqa: B006 - as above
     until: Annotated[list[str], typer.Option("--until", metavar="TASK", help="Run it and all it needs.")] = [],  # noqa: B006 - as above
@@ -139,6 +141,8 @@ def run(
             resume=resume,
             approve=approve,
             rerun_interrupted=rerun_interrupted,
+            no_cache=no_cache,
+            refresh=refresh,
             store=store,
             durability=durability,
             output=output,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,10 @@ class Trials:
         self._paid = paid or self._counted_by_mock
         self._number = 0
         store = self._fresh()
+        began = time.monotonic()
         code = self._job(store, None, "safe", 0, 0.0)
+        self.seconds = time.monotonic() - began
+        """How long the undisturbed run took."""
         assert code == 0, (self.folder / "log").read_text()
         self.expected = (self.folder / "out").read_bytes()
         self.labels = self._paid()

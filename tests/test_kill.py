@@ -49,7 +49,7 @@ def test_killed_at_any_moment_it_is_no_different(tmp_path: Path, killers: Killer
     for shape, tasks in SHAPES.items():
         trials = Trials(killers, tmp_path, shape, text_of(tasks), counted)
         for _ in range(3):
-            trials.trial(("after", dice.uniform(0.001, 0.1)))
+            trials.trial(("after", dice.uniform(0.0, trials.seconds)))
     assert_nothing_lost(counted, 1)
 
 

@@ -134,7 +134,7 @@ WRONG = [
     "{tasks: {t: {prompt: x}}, finally: {a: {}}}",
     "{tasks: {t: {prompt: x}}, finally: {a: {prompt: x, value: 1}}}",
     "{tasks: {t: {prompt: x}}, providers: {host: {workers: 0}}}",
-    "{tasks: {t: {prompt: x, cache: true}}}",
+    "{tasks: {t: {prompt: x, cache: {ttl: 7}}}}",
     "{tasks: {t: {prompt: x, hedge: {after: p90}}}}",
     "{tasks: {t: {prompt: x}}, budget: {max_cost_usd: 3}}",
 ]

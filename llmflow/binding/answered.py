@@ -39,6 +39,8 @@ class Reply:
     request_id: str = ""
     first_token: float | None = None
     prompt_chars: int | None = None
+    given_at: float | None = None
+    """Time of day, of an answer that somebody else was given: nobody pays for it twice, and it teaches no duration."""
 
 
 @dataclass(frozen=True, slots=True)

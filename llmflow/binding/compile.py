@@ -100,7 +100,7 @@ def _specs(
         retry = at_hand.get(id(written))
         if retry is None:
             retry = at_hand[id(written)] = policies.setdefault(written, _policy(written))
-        own = _own(stage, holds == (CONTROL,), stage.name in recalled)
+        own = _own(stage, holds == (CONTROL,), stage.name in recalled or stage.task.cache is not None)
         key = (holds, _rule(stage), priority, id(retry), own)
         if key not in shared:
             shared[key] = TaskSpec(holds, key[1], priority, retry, *own)

@@ -16,6 +16,7 @@ from typing import Any
 
 from llmflow import __version__
 from llmflow.binding.answered import Answered
+from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import decide, predict
@@ -81,6 +82,8 @@ class RunOptions:
     earlier: Earlier | None = None
     recall: Recall = field(default_factory=Recall)
     """Answers that are there already."""
+    cache: Cache = field(default_factory=Cache)
+    """Answers of other runs."""
     fetching: Callable[[int, int], None] | None = None
     """Hears of bytes fetched before a provider can answer: (there, in all)."""
     words: Mapping[str, Any] = field(default_factory=dict)
@@ -174,6 +177,7 @@ class _Run:
             progress=self.context.live_tokens.__setitem__,
             warn=self._note,
             recall=options.recall,
+            cache=options.cache,
             approved=options.approved,
             ask=options.ask,
         )

@@ -110,7 +110,7 @@ class Recording:
                 task=started.task,
                 attempt=started.attempt,
                 output=answered.output,
-                created_at=time.time(),
+                created_at=reply.given_at or time.time(),
                 number=started.number,
                 text=text,
                 messages=reply.asked,
@@ -127,7 +127,7 @@ class Recording:
                 accepted=answered.accepted,
             )
         )
-        if started.pool == CONTROL:
+        if started.pool == CONTROL or reply.given_at is not None:
             return
         self._journal.sample(
             self._sample(

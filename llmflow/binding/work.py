@@ -13,6 +13,7 @@ from typing import Any
 
 from llmflow.binding.answered import Answered, Key, Reply, key_from
 from llmflow.binding.asking import asked_of, request_for, request_key, written_hash
+from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
 from llmflow.binding.loops import Loop, in_pieces
@@ -56,6 +57,7 @@ class Work:
         progress: Callable[[int, int], None],
         warn: Callable[[str], None],
         recall: Recall,
+        cache: Cache,
         approved: Mapping[str, bool],
         ask: Ask | None,
     ) -> None:
@@ -65,6 +67,7 @@ class Work:
         self._keep, self._progress, self._warn = keep, progress, warn
         self._recall, self._approved, self._ask = recall, approved, ask
         recall.say = warn
+        self._cache, self._copied = cache, -1
         self._loops: dict[int, Loop] = {}
         self._running: dict[int, int] = {}
         self._written: dict[int, str] = {}
@@ -149,6 +152,8 @@ class Work:
             reply = self._recall.find(
                 started, node, lambda: self._asked_key(started, node, self._scope(started.task, node))
             )
+            if reply is None and not self._recall.is_in_doubt(node):
+                reply = self._cache.find(node, lambda: self._asked_key(started, node, self._scope(started.task, node)))
             if reply is None:
                 if not self._recall.is_in_doubt(node):
                     return "proceed"
@@ -158,9 +163,12 @@ class Work:
                 return "hold"
             if reply.usage is not None:
                 self._values.add_usage(started.task, reply.usage)
-            output, _, outcome = self._judge(started.task, node, reply, scope)
+            output, problem, outcome = self._judge(started.task, node, reply, scope)
             if outcome == "fail":
                 return "proceed"
+            if reply.given_at is not None and self._copied != started.attempt:  # one attempt has one stored answer
+                self._copied = started.attempt
+                self._keep(Answered(started, reply, output, not problem, problem, self._clock.now(), 0.0, 1))
             if outcome == "done":
                 outcome = self._answered(started.task, node, output, scope)
             if outcome == "done":
@@ -192,7 +200,11 @@ class Work:
         self._running[pool] = concurrency = self._running.get(pool, 0) + 1
         began = self._clock.now()
         try:
-            reply = await self._reply(started, node, scope)
+            if task.cache is None:
+                reply = await self._reply(started, node, scope)
+            else:
+                key = self._asked_key(started, node, scope)
+                reply = await self._cache.once(key.whole, lambda: self._reply(started, node, scope))
         finally:
             self._running[pool] -= 1
         duration = self._clock.now() - began
@@ -200,6 +212,8 @@ class Work:
             self._values.add_usage(index, reply.usage)
         output, problem, outcome = self._judge(index, node, reply, scope)
         self._keep(Answered(started, reply, output, not problem, problem, began, duration, concurrency))
+        if task.cache is not None and not problem:
+            self._cache.remember(reply)
         if outcome == "fail":
             kind = FailureKind.TRUNCATED if reply.finish_reason == "length" else FailureKind.INVALID_OUTPUT
             raise CallFailed(kind, problem)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from llmflow.binding.caching import Cache
 from llmflow.binding.estimates import estimates
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, parse_budget, source_text
@@ -66,6 +67,8 @@ class RunCommand:
     resume: bool = False
     approve: Sequence[str] = ()
     rerun_interrupted: bool = False
+    no_cache: bool = False
+    refresh: Sequence[str] = ()
     store: str | None = None
     durability: str = "full"
     output: str | None = None
@@ -139,6 +142,7 @@ class RunCommand:
                 selected.given,
                 interrupted=in_doubt,
             ),
+            cache=Cache(history, off=self.no_cache, refresh=self.refresh),
             fetching=stack.enter_context(show_progress(sys.stderr)),
             words=asdict(words),
         )

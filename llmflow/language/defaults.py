@@ -8,7 +8,7 @@ from typing import Any
 from llmflow.errors import FailureKind
 from llmflow.language import yaml_reader as yaml
 from llmflow.language.models import Models
-from llmflow.language.pipeline import Retry, Timeout
+from llmflow.language.pipeline import Cache, Retry, Timeout
 from llmflow.language.reading import Used
 from llmflow.language.records import Draft
 from llmflow.language.source import Source
@@ -44,6 +44,7 @@ class Defaults:
         self.params = Structure(self.values["params"]) if self.values.get("params") else None
         self.timeout = timeout_of(self.values.get("timeout", {}))
         self.retry = retry_of(self.values.get("retry", {}))
+        self.cache = cache_of(self.values.get("cache", False))
 
     def _take(self, draft: Draft, models: Models) -> None:
         for key, value in draft.values.items():
@@ -85,6 +86,12 @@ def _timeout_map(value: Any) -> dict[str, float]:
 
 def timeout_of(value: Mapping[str, float]) -> Timeout:
     return Timeout(**value)
+
+
+def cache_of(value: bool | Mapping[str, float]) -> Cache | None:
+    if isinstance(value, Mapping):
+        return Cache(value.get("ttl"))  # without one where what is written is wrong, and reported
+    return Cache() if value else None
 
 
 def retry_of(value: Mapping[str, Any]) -> Retry:

@@ -20,7 +20,16 @@ from llmflow.language.field_types import (
 )
 from llmflow.language.names import ALIAS_NAMES, INPUT_NAMES, OUTPUT_NAMES, PROVIDER_NAMES, TASK_NAMES
 from llmflow.language.records import Drafted, Field, Record
-from llmflow.language.task_fields import MODEL, MODEL_FIELD, PARAMS_FIELD, RETRY_FIELD, SYSTEM, TASK, TIMEOUT_FIELD
+from llmflow.language.task_fields import (
+    CACHE_FIELD,
+    MODEL,
+    MODEL_FIELD,
+    PARAMS_FIELD,
+    RETRY_FIELD,
+    SYSTEM,
+    TASK,
+    TIMEOUT_FIELD,
+)
 from llmflow.scheduling.policies import POLICIES
 
 KINDS = ("openai", "anthropic", "ollama", "local", "simulated", "mock")
@@ -115,7 +124,7 @@ PROVIDER = Record(
     none_is_empty=True,
 )
 
-DEFAULTS = Record("defaults", (MODEL_FIELD, SYSTEM, PARAMS_FIELD, TIMEOUT_FIELD, RETRY_FIELD))
+DEFAULTS = Record("defaults", (MODEL_FIELD, SYSTEM, PARAMS_FIELD, TIMEOUT_FIELD, RETRY_FIELD, CACHE_FIELD))
 
 SCHEDULING = Record(
     "scheduling",

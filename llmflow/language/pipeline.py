@@ -62,6 +62,13 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Cache:
+    """Answers of earlier runs serve again, for `ttl` seconds; None: for ever."""
+
+    ttl: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Timeout:
     """Seconds. `idle` is the longest silence on a streamed call; None = the default applies."""
 
@@ -208,6 +215,7 @@ class Task:
     output: Output = Output()
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
+    cache: Cache | None = None
     on_error: OnError = OnError()
     estimate: EstimateSpec | None = None
     priority: int = 0

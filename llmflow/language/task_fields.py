@@ -178,6 +178,17 @@ TIMEOUT_FIELD = Field(
     "How long an attempt may take; one duration is the total.",
     "total `10m`, idle `60s`",
 )
+CACHE_FIELD = Field(
+    "cache",
+    Either(
+        (
+            (is_mapping, Record("a cache", (Field("ttl", Duration(), "How old an answer may be.", required=True),))),
+            (is_scalar, Boolean()),
+        )
+    ),
+    "Whether an answer that an earlier run was given to the same question serves again; `{ttl: 7d}` for so long.",
+    "`false`",
+)
 RETRY_FIELD = Field("retry", RETRY, "When a failed call is tried again. There is no other retry loop.")
 
 TASK = Record(
@@ -234,6 +245,7 @@ TASK = Record(
         Field("output", OUTPUT, "What the answer must be."),
         TIMEOUT_FIELD,
         RETRY_FIELD,
+        CACHE_FIELD,
         Field(
             "on_error",
             Either(
@@ -308,7 +320,7 @@ TASK = Record(
     one_of=ACTIONS,
     beside={
         **dict.fromkeys(("system", "model", "params", "images"), MODEL_ACTIONS),
-        **dict.fromkeys(("timeout", "retry"), CALLS),
+        **dict.fromkeys(("timeout", "retry", "cache"), CALLS),
         **dict.fromkeys(("args", "env", "stdin", "shell"), ("command",)),
         **dict.fromkeys(("reduce", "repeat"), _WITH_VALUE),
         "output": (*_WITH_VALUE, "uses"),

@@ -20,7 +20,7 @@ from llmflow.language.actions import (
     is_tried_once,
 )
 from llmflow.language.combinations import check_combinations
-from llmflow.language.defaults import Defaults, ParamPlace
+from llmflow.language.defaults import Defaults, ParamPlace, cache_of
 from llmflow.language.field_types import template_of
 from llmflow.language.key_like import key_places
 from llmflow.language.loops import check_loops, foreach_of, reduce_of, repeat_of
@@ -216,6 +216,7 @@ class TaskBuilder:
             retry = self.once if is_tried_once(values) else retry
             timeout = self.total
             given.update(command=command_of(values), http=http_of(values))
+        given.setdefault("cache", self.defaults.cache)
         if "timeout" in values:
             timeout = self.defaults.timeout_under(values["timeout"])
         if "retry" in values:
@@ -321,6 +322,7 @@ _TAKEN: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "approve": ("approve", None),
     "images": ("images", images_of),
     "with": ("names", None),
+    "cache": ("cache", cache_of),
     "when": ("when", None),
     "trigger_rule": ("trigger_rule", None),
     "output": ("output", output_of),
