@@ -102,6 +102,9 @@ def run(
     rerun_interrupted: Annotated[
         bool, typer.Option("--rerun-interrupted", help="Also run again what may have done its work already.")
     ] = False,
+    no_content: Annotated[
+        bool, typer.Option("--no-content", help="Keep prompts and answers out of the history; no --resume then.")
+    ] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Use no answers of earlier runs.")] = False,
     refresh: Annotated[list[str], typer.Option("--refresh", metavar="TASK", help="Ask this task anew.")] = [],  # noqa: B006 - as above
     only: Annotated[list[str], typer.Option("--only", metavar="TASK", help="Run just this task, or tag:NAME.")] = [],  # noqa: B006 - as above
@@ -141,6 +144,7 @@ def run(
             resume=resume,
             approve=approve,
             rerun_interrupted=rerun_interrupted,
+            no_content=no_content,
             no_cache=no_cache,
             refresh=refresh,
             store=store,

@@ -75,6 +75,8 @@ class RunOptions:
     plan_budget: float | None = None
     """Real seconds that deciding on an order may take; None: the policy's own measure."""
     source: str = ""
+    keep_content: bool = True
+    """False: neither prompts nor answers nor inputs go into the history, and nobody can go on with the run."""
     views: Sequence[View] = ()
     handle_signals: bool = False
     approved: Mapping[str, bool] = field(default_factory=dict)

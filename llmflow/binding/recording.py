@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmflow.binding.answered import Answered
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from llmflow.reports.summary import RunSummary
 
 
+NO_CONTENT = "no_content"
+"""The option of a run whose prompts and answers were not kept."""
+
+
 class Recording:
     """The journal of one run, in the words of the binding. Raises StoreError wherever the journal does."""
 
@@ -38,7 +43,7 @@ class Recording:
         version: str,
     ) -> None:
         assert options.store is not None
-        self._compiled, self._nodes = compiled, nodes
+        self._compiled, self._nodes, self._content = compiled, nodes, options.keep_content
         self._started_at = started_at
         self._began: dict[int, ev.AttemptStarted] = {}
         self._templates: dict[int, str] = {}
@@ -57,12 +62,12 @@ class Recording:
             pipeline=compiled.pipeline.key,
             started_at=self._started_at,
             path=compiled.pipeline.path,
-            source=options.source,
+            source=options.source if self._content else "",
             policy=options.policy,
             workers=compiled.workers or None,
             seed=options.seed,
-            inputs={name: _plain(value) for name, value in options.inputs.items()},
-            options=options.words,
+            inputs={name: _plain(value) for name, value in options.inputs.items()} if self._content else {},
+            options=options.words if self._content else {NO_CONTENT: True},
             pools=tuple(
                 PoolRecord(pool.name, pool.size or None, provider.urls if provider is not None else ())
                 for pool, provider in zip(compiled.pools, compiled.providers, strict=True)
@@ -83,7 +88,7 @@ class Recording:
                 started = self._began.pop(event.attempt, None)
                 if started is not None:
                     self._sample_failure(started, event)
-        return self._journal.write(events)
+        return self._journal.write(events if self._content else [_without_detail(event) for event in events])
 
     def tasks(self, ids: range) -> None:
         """Queue what nodes of the graph mean, ahead of the events that speak of them."""
@@ -105,28 +110,29 @@ class Recording:
         started, reply = answered.started, answered.reply
         node = self._nodes[started.task]
         text = reply.value if isinstance(reply.value, str) and reply.value != answered.output else None
-        self._journal.answer(
-            AnswerRecord(
-                task=started.task,
-                attempt=started.attempt,
-                output=answered.output,
-                created_at=reply.given_at or time.time(),
-                number=started.number,
-                text=text,
-                messages=reply.asked,
-                finish_reason=reply.finish_reason,
-                model=self._model(node.stage, started.candidate),
-                answered_by=reply.answered_by,
-                endpoint=self._endpoint(started),
-                usage=reply.usage or Usage(),
-                duration=answered.duration,
-                first_token=reply.first_token,
-                request_id=reply.request_id,
-                key=reply.key.whole if reply.key is not None else "",
-                parts=reply.key.parts if reply.key is not None else {},
-                accepted=answered.accepted,
-            )
+        record = AnswerRecord(
+            task=started.task,
+            attempt=started.attempt,
+            output=answered.output,
+            created_at=reply.given_at or time.time(),
+            number=started.number,
+            text=text,
+            messages=reply.asked,
+            finish_reason=reply.finish_reason,
+            model=self._model(node.stage, started.candidate),
+            answered_by=reply.answered_by,
+            endpoint=self._endpoint(started),
+            usage=reply.usage or Usage(),
+            duration=answered.duration,
+            first_token=reply.first_token,
+            request_id=reply.request_id,
+            key=reply.key.whole if reply.key is not None else "",
+            parts=reply.key.parts if reply.key is not None else {},
+            accepted=answered.accepted,
         )
+        if not self._content:
+            record = replace(record, output=None, text=None, messages=None, key="", parts={})
+        self._journal.answer(record)
         if started.pool == CONTROL or reply.given_at is not None:
             return
         self._journal.sample(
@@ -145,6 +151,9 @@ class Recording:
 
     def finish(self, status: str, summary: RunSummary, document: Mapping[str, Any]) -> None:
         """Queue how the run ended."""
+        if not self._content:
+            tasks = {n: {k: v for k, v in task.items() if k != "error"} for n, task in document["tasks"].items()}
+            document = {**document, "outputs": None, "tasks": tasks, "problem": None}
         self._journal.finish(RunOutcome(status, time.time(), summary.makespan, document))
 
     def close(self) -> None:
@@ -189,6 +198,13 @@ class Recording:
         if stage.index not in self._templates:
             self._templates[stage.index] = written_hash(stage.task)
         return self._templates[stage.index]
+
+
+def _without_detail(event: ev.Event) -> ev.Event:
+    """What went wrong may quote what was said."""
+    if isinstance(event, ev.AttemptFailed | ev.TaskFailed):
+        return event._replace(detail="")
+    return event
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from llmflow.binding.answered import Key, Reply
 from llmflow.binding.execution import Earlier
 from llmflow.binding.recall import Known, Place
+from llmflow.binding.recording import NO_CONTENT
 from llmflow.errors import UsageError
 from llmflow.history import stories
 from llmflow.history.records import StoredAnswer, StoredRun
@@ -44,6 +45,10 @@ def find_run(store: Store, wanted: str | None, pipeline: str | None) -> StoredRu
         run = latest
     if run.status not in GOING_ON:
         raise UsageError(f"run {run.record.id} has {run.status}: there is nothing to go on with")
+    if run.record.options.get(NO_CONTENT):
+        raise UsageError(
+            f"run {run.record.id} kept no content (--no-content), so nobody can go on with it", "run it anew"
+        )
     return run
 
 

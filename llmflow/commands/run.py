@@ -67,6 +67,7 @@ class RunCommand:
     resume: bool = False
     approve: Sequence[str] = ()
     rerun_interrupted: bool = False
+    no_content: bool = False
     no_cache: bool = False
     refresh: Sequence[str] = ()
     store: str | None = None
@@ -121,6 +122,8 @@ class RunCommand:
         inputs = check_inputs(pipeline, parse_given(words.inputs))
         if not self.resume:
             history = stack.enter_context(Store.open(directory, durability=self.durability))
+        if self.no_content:
+            say("prompts and answers are kept out of the history: nobody can go on with this run later")
         for warning in history.warnings:
             say(f"warning: {warning}")
         options = RunOptions(
@@ -132,6 +135,7 @@ class RunCommand:
             fail_fast=words.fail_fast or pipeline.scheduling.fail_fast,
             plan_budget=parse_budget(self.plan_budget),
             source=source_text(pipeline.path),
+            keep_content=not self.no_content,
             views=self._views(stack, asks=any(stage.task.approve is not None for stage in compiled.stages)),
             handle_signals=True,
             approved=dict.fromkeys(self.approve, True),
@@ -153,6 +157,8 @@ class RunCommand:
 
     def _way_on(self, result: RunResult) -> str:
         """The line to copy for going on with a run that has not succeeded."""
+        if self.no_content:
+            return "this run kept no content (--no-content): nobody can go on with it"
         words = ["llmflow", "run", "--resume", result.run]
         for name in result.unapproved:
             words += ["--approve", name]
