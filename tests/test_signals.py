@@ -43,9 +43,10 @@ class Child:
         self._process.send_signal(number)
 
     def end(self) -> tuple[int, dict[str, Any] | None]:
-        out, _ = self._process.communicate(timeout=60)
+        assert self._process.stdout is not None
+        out = self._process.stdout.read()  # not `communicate`: it would miss what `readline` has read ahead
         said = [line for line in out.splitlines() if line.startswith("{")]
-        return self._process.returncode, json.loads(said[-1]) if said else None
+        return self._process.wait(timeout=60), json.loads(said[-1]) if said else None
 
 
 @contextmanager
