@@ -84,6 +84,8 @@ class RunCommand:
             raise UsageError(f"--durability takes full or normal, not {self.durability!r}")
         if self.file is None and not self.resume:
             raise UsageError("which pipeline? FILE is missing", "`llmflow run FILE`, or `llmflow run --resume`")
+        if self.no_content and self.resume:
+            raise UsageError("--no-content is said when a run begins, not when it goes on")
         with ExitStack() as stack:
             result = self._carry_out(stack)
         say(render_summary(result.summary))

@@ -45,6 +45,12 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(f"{path}: {error}")
 
 
+def damaged(path: Path, error: Exception) -> StoreError:
+    """What was read cannot have been written by us."""
+    sentence, hint = next((sentence, hint) for prefix, sentence, hint in _TOLD if prefix == "SQLITE_CORRUPT")
+    return StoreError(f"{path}: {sentence} ({error})\n  hint: {hint}")
+
+
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
     """SQLite's errors inside the block come out as StoreError."""

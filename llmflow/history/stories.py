@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zlib
 from collections.abc import Iterator
 from math import inf
 from typing import Any
 
 from llmflow.errors import StoreError
 from llmflow.history import schema
+from llmflow.history.connection import damaged
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, StoredAnswer, StoredRun, TaskRecord
 from llmflow.history.store import Store, unpacked, unpacked_json
 from llmflow.protocol import Usage
@@ -30,13 +33,15 @@ def runs(store: Store, *, pipeline: str | None = None, limit: int | None = None)
     where, parameters = ("WHERE runs.pipeline = ?", [pipeline]) if pipeline is not None else ("", [])
     sql = f"{_RUN} {where} ORDER BY started_at DESC, run DESC LIMIT ?"
     rows = list(store.rows(sql, [*parameters, -1 if limit is None else limit]))
-    return [_run(store, row) for row in rows]
+    with _readable(store):
+        return [_run(store, row) for row in rows]
 
 
 def run(store: Store, run_id: str) -> StoredRun | None:
     """One run by its id, None where there is no such run."""
     rows = list(store.rows(f"{_RUN} WHERE id = ?", [run_id]))
-    return _run(store, rows[0]) if rows else None
+    with _readable(store):
+        return _run(store, rows[0]) if rows else None
 
 
 def story(store: Store, run_id: str) -> Iterator[Event]:
@@ -49,17 +54,20 @@ def story(store: Store, run_id: str) -> Iterator[Event]:
             raise StoreError(
                 f"{store.database}: run {run_id} holds events that this llmflow does not know\n  hint: upgrade llmflow"
             )
-        yield rebuild[kind](values)
+        with _readable(store):
+            event = rebuild[kind](values)
+        yield event
 
 
 def tasks(store: Store, run_id: str) -> list[TaskRecord]:
     """What the task integers of a run's story mean, in their order."""
     sql = """SELECT task, name, item, tasks.kind, model, dependencies FROM runs JOIN tasks USING (run)
         WHERE id = ? ORDER BY task"""
-    return [
-        TaskRecord(task, name, item, kind, model, tuple(json.loads(dependencies)))
-        for task, name, item, kind, model, dependencies in store.rows(sql, [run_id])
-    ]
+    with _readable(store):
+        return [
+            TaskRecord(task, name, item, kind, model, tuple(json.loads(dependencies)))
+            for task, name, item, kind, model, dependencies in store.rows(sql, [run_id])
+        ]
 
 
 def answers(store: Store, run_id: str, *, name: str | None = None, item: str | None = None) -> Iterator[StoredAnswer]:
@@ -70,7 +78,7 @@ def answers(store: Store, run_id: str, *, name: str | None = None, item: str | N
             where += f" AND {column} = ?"
             parameters.append(value)
     for row in store.rows(f"{_ANSWER} WHERE {where} ORDER BY answer", parameters):
-        yield _answer(row)
+        yield _answer(store, row)
 
 
 def good_answers(store: Store, run_id: str) -> Iterator[StoredAnswer]:
@@ -78,7 +86,7 @@ def good_answers(store: Store, run_id: str) -> Iterator[StoredAnswer]:
     latest = """SELECT MAX(answer) FROM runs JOIN answers USING (run) JOIN tasks USING (run, task)
         WHERE id = ? AND accepted GROUP BY tasks.name, tasks.item"""
     for row in store.rows(f"{_ANSWER} WHERE answer IN ({latest}) ORDER BY answer", [run_id]):
-        yield _answer(row)
+        yield _answer(store, row)
 
 
 def answer_by_key(store: Store, key: str, *, newer_than: float | None = None) -> StoredAnswer | None:
@@ -89,7 +97,7 @@ def answer_by_key(store: Store, key: str, *, newer_than: float | None = None) ->
     where = "key = ? AND key <> '' AND accepted AND finish_reason <> 'length' AND created_at > ?"
     sql = f"{_ANSWER} WHERE {where} ORDER BY created_at DESC, answer DESC LIMIT 1"
     rows = store.rows(sql, [key, -inf if newer_than is None else newer_than])
-    return next(map(_answer, rows), None)
+    return next((_answer(store, row) for row in rows), None)
 
 
 def last_position(store: Store, run_id: str) -> int:
@@ -124,6 +132,15 @@ def answered_attempts(store: Store, run_id: str) -> set[int]:
     return {int(attempt) for (attempt,) in rows}
 
 
+@contextlib.contextmanager
+def _readable(store: Store) -> Iterator[None]:
+    """Rows that SQLite gives out and nobody of ours wrote like this: SQLite does not look into values."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, zlib.error) as error:
+        raise damaged(store.database, error) from error
+
+
 def _run(store: Store, row: tuple[Any, ...]) -> StoredRun:
     (run_id, pipeline, started_at, path, source, policy, workers, seed, inputs, options, pools, forecast, version) = (
         row[:13]
@@ -155,7 +172,12 @@ def _run(store: Store, row: tuple[Any, ...]) -> StoredRun:
     return StoredRun(record, status, RunOutcome(status, finished_at, makespan, unpacked_json(summary)))
 
 
-def _answer(row: tuple[Any, ...]) -> StoredAnswer:
+def _answer(store: Store, row: tuple[Any, ...]) -> StoredAnswer:
+    with _readable(store):
+        return _decoded(row)
+
+
+def _decoded(row: tuple[Any, ...]) -> StoredAnswer:
     name, item, task, attempt, output, created_at, number, text, messages, finish_reason, model, answered_by = row[:12]
     endpoint, entered, left, cached, written, reasoning, estimated, duration, first_token, request_id = row[12:22]
     key, good, parts = row[22:]
