@@ -28,6 +28,8 @@ runs_app = typer.Typer(
     help="List past runs; `rm` and `prune` remove some.", invoke_without_command=True, rich_markup_mode=None
 )
 app.add_typer(runs_app, name="runs")
+cache_app = typer.Typer(help="Answers that may serve again.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cache_app, name="cache")
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The pipeline, a YAML file; `-` reads standard input.")]
 Inputs = Annotated[
@@ -62,6 +64,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 RunId = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or `last`.", show_default=False)
 ]
+ItemKey = Annotated[str | None, typer.Argument(metavar="[KEY]", help="The item of a foreach.")]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the output to a file.")]
 
 
@@ -341,7 +344,7 @@ def runs_prune(
 def show(
     run: RunId,
     task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="Every attempt of this task.")] = None,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="The item of a foreach.")] = None,
+    key: ItemKey = None,
     all_items: Annotated[bool, typer.Option("--all", help="Show every item, not only the slowest.")] = False,
     store: StoreDir = None,
     output: Output = None,
@@ -422,6 +425,50 @@ def doctor(
     from llmflow.commands.doctor import doctor as command
 
     _exit(command(file, store=store, as_json=as_json))
+
+
+CachedOf = Annotated[str | None, typer.Argument(metavar="[PIPELINE]", help="Only of this file or name.")]
+
+
+@cache_app.command("ls")
+def cache_ls(pipeline: CachedOf = None, store: StoreDir = None, as_json: Json = False) -> None:
+    """List the tasks whose answers may serve again."""
+    from llmflow.commands.cache import listing
+
+    _exit(listing(pipeline, store=store, json=as_json))
+
+
+@cache_app.command("why")
+def cache_why(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="Its file or its name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task.")],
+    key: ItemKey = None,
+    store: StoreDir = None,
+) -> None:
+    """Say which part of a task's question changed since the answer before."""
+    from llmflow.commands.cache import why
+
+    _exit(why(pipeline, task, key, store=store))
+
+
+@cache_app.command("prune")
+def cache_prune(
+    older_than: Annotated[str, typer.Option("--older-than", metavar="TIME", help="Given longer ago: 30d, 12h, 2w.")],
+    pipeline: CachedOf = None,
+    store: StoreDir = None,
+) -> None:
+    """Let old answers serve no more; they stay in the history."""
+    from llmflow.commands.cache import prune
+
+    _exit(prune(pipeline, older_than=older_than, store=store))
+
+
+@cache_app.command("clear")
+def cache_clear(pipeline: CachedOf = None, store: StoreDir = None) -> None:
+    """Let no answer serve again; they stay in the history."""
+    from llmflow.commands.cache import clear
+
+    _exit(clear(pipeline, store=store))
 
 
 @local_app.command("pull")

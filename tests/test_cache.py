@@ -154,3 +154,35 @@ def test_a_task_that_is_paid_for_by_an_earlier_run_counts_no_tokens_and_is_kept(
     (copy,), (original,) = answers
     assert (copy.messages, copy.output, copy.key) == (original.messages, original.output, original.key)
     assert (copy.usage.input_tokens, original.usage.input_tokens > 0) == (0, True)
+
+
+# ---- the command ------------------------------------------------------------------------------------
+
+
+def test_the_command_lists_tells_why_and_forgets(counting: Counting, tmp_path: Path) -> None:
+    file = str(tmp_path / "p.yaml")
+    made = text("cache: true")
+    counting.run(made, *PLACE)
+    listed = llmflow("cache", "ls", file)
+    assert (listed.code, [line.split()[1:4] for line in listed.out.splitlines()]) == (
+        0,
+        [["a", "1", "answer"], ["b", "1", "answer"]],
+    )
+    counting.run(made.replace("Go to", "Fly to"), *PLACE)
+    told = llmflow("cache", "why", file, "a")
+    assert (told.code, told.out.partition(" since ")[0]) == (0, "prompt changed")
+    same = llmflow("cache", "why", file, "b")
+    assert same.out == "nothing changed: the last answer is to the same question as the one before\n"
+    assert llmflow("cache", "prune", file, "--older-than", "1h").err == "0 answers will not serve again\n"
+    assert llmflow("cache", "clear", file).err == "4 answers will not serve again\n"
+    assert llmflow("cache", "ls", file).err == "no answers that could serve again\n"
+    assert counting.run(made, *PLACE)[1] == {"a": 1, "b": 1}
+    few = llmflow("cache", "why", file, "a", "--store", str(tmp_path / "none"))
+    assert few.code != 0
+
+
+def test_what_a_run_can_still_go_on_with_is_not_forgotten(counting: Counting, tmp_path: Path) -> None:
+    failing = text("cache: true").replace("b: B", "b: {error: invalid_request}")
+    assert counting.run(failing, *PLACE)[0].code == 1
+    assert llmflow("cache", "clear").err == "0 answers will not serve again\n"
+    assert counting.run(text("cache: false"), "--resume")[1] == {"b": 1}
