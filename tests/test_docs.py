@@ -137,6 +137,8 @@ def test_what_a_page_shows_is_what_happens(page: Path, folder: Path, programs: P
 def test_pipelines_on_a_page_are_right_unless_they_show_what_is_wrong(page: Path, tmp_path: Path) -> None:
     wrong = {"wrong.yaml", "circle.yaml"}
     for number, block in enumerate(blocks(page)):
+        if (code := re.match(r"# (\w+\.py)\n", block.text)) is not None:
+            (tmp_path / code[1]).write_text(block.text, encoding="utf-8")
         if block.language != "yaml" or any(block.text.startswith(f"# {name}") for name in wrong):
             continue
         name = re.match(r"# (\w+\.yaml)\n", block.text)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llmflow.binding.compile import Compiled
-from llmflow.binding.items import rows_of
+from llmflow.binding.items import rows_below
 from llmflow.binding.stages import Role, Stage
 from llmflow.errors import CallFailed
 from llmflow.history.items import item_counts
@@ -146,7 +146,7 @@ def written_count(foreach: Foreach, group: Stage) -> int | None:
         return _length(foreach.items)
     if foreach.file is not None and not foreach.file.references:
         try:
-            return len(rows_of(Path(group.space.pipeline.path).parent / foreach.file.source))
+            return len(rows_below(Path(group.space.pipeline.path).parent, foreach.file.source))
         except CallFailed:
             return None
     return None

@@ -11,6 +11,7 @@ from typing import Any
 from llmflow.errors import CallFailed, FailureKind
 from llmflow.language.input_files import json_value
 from llmflow.language.pipeline import Foreach
+from llmflow.language.pipeline_files import FileProblem, file_below
 from llmflow.language.rows import FORMS, Rows
 from llmflow.language.values import kind_of
 
@@ -32,7 +33,7 @@ def items_of(foreach: Foreach, scope: Mapping[str, Any], folder: Path) -> Iterat
             raise wrong(f"the lists of `zip` have different lengths: {', '.join(str(len(c)) for c in columns)}")
         return ((str(i), list(row)) for i, row in enumerate(zip(*columns, strict=True)))
     if foreach.file is not None:
-        return _numbered(rows_of(folder / foreach.file.text(scope)))
+        return _numbered(rows_below(folder, foreach.file.text(scope)))
     assert foreach.items is not None
     return _numbered(_list(foreach.items.sequence(scope), "items"))
 
@@ -45,6 +46,19 @@ def key_of(foreach: Foreach, default: str, scope: Mapping[str, Any]) -> str:
     if not key or len(key) > MAX_KEY:
         raise wrong(f"`key` gave a text of {len(key)} characters; a key has 1 to {MAX_KEY}")
     return key
+
+
+def rows_below(folder: Path, name: str) -> Sequence[Any]:
+    """`rows_of` the file `folder/name`. Raises CallFailed(template) for a path that leaves the folder, as a template
+    may have taken it from an answer, and for a pipe or a device, which would be waited for without end.
+    """
+    try:
+        path = file_below(folder, name)
+    except FileProblem as problem:
+        raise wrong(str(problem)) from problem
+    if not path.is_file():
+        raise wrong(f"`{name}` is not a regular file")
+    return rows_of(path)
 
 
 def rows_of(path: Path) -> Sequence[Any]:

@@ -1,0 +1,146 @@
+"""`run --resume` as a person meets it: after a failure, a signal, a kill, a change; item by item; nothing paid twice.
+
+LLMFLOW_MOCK_CALLS counts what was asked for, from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import PROGRAM, llmflow, pipeline
+
+HEAD = "name: resume\nproviders: {mock: {answers: %s}}\ndefaults: {model: mock/any, retry: {max_attempts: 1}}\n"
+
+
+class Folder:
+    """A folder with one pipeline, and the calls that its runs made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.calls = path, path / "calls.jsonl"
+
+    def write(self, answers: dict[str, Any], tasks: str) -> None:
+        pipeline(self.path, f"{HEAD % json.dumps(answers)}\ntasks:\n{tasks}")
+
+    def run(self, *words: str) -> tuple[int, dict[str, Any]]:
+        ended = llmflow("run", "p.yaml", *words, "--json", cwd=self.path, LLMFLOW_MOCK_CALLS=str(self.calls))
+        assert ended.out, ended.err
+        return ended.code, json.loads(ended.out)
+
+    def paid(self) -> dict[str, int]:
+        """Task → how often it was asked since the last look."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        self.calls.unlink(missing_ok=True)
+        return dict(Counter(json.loads(line)["task"] for line in lines))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def statuses(document: dict[str, Any]) -> dict[str, str]:
+    return {name: task["status"] for name, task in document["tasks"].items()}
+
+
+CHAIN = """\
+  a: {prompt: "one"}
+  b: {prompt: "two {{ tasks.a.output }}"}
+  c: {prompt: "three {{ tasks.b.output }}"}
+  d: {prompt: "beside"}
+"""
+GOOD = {"a": "A", "b": "B", "c": "C", "d": "D"}
+
+
+def test_after_a_failure_only_what_failed_and_what_it_held_up_is_asked(folder: Folder) -> None:
+    folder.write({**GOOD, "b": [{"error": "server"}, "B"]}, CHAIN)
+    code, first = folder.run()
+    assert (code, statuses(first)) == (1, {"a": "succeeded", "b": "failed", "c": "blocked", "d": "succeeded"})
+    assert folder.paid() == {"a": 1, "b": 1, "d": 1}
+    folder.write(GOOD, CHAIN)
+    code, second = folder.run("--resume")
+    assert (code, second["run"], second["outputs"]) == (0, first["run"], {"c": "C", "d": "D"})
+    assert folder.paid() == {"b": 1, "c": 1}
+    ended = llmflow("run", "--resume", first["run"], cwd=folder.path)
+    assert ended.code == 2
+
+
+def test_a_changed_prompt_re_runs_that_task_and_those_whose_own_input_changed(folder: Folder) -> None:
+    folder.write({**GOOD, "c": {"error": "server"}}, CHAIN)
+    assert folder.run()[0] == 1
+    folder.paid()
+    folder.write({**GOOD, "a": "another A"}, CHAIN.replace("one", "changed"))
+    code, said = folder.run("--resume")
+    assert (code, said["outputs"]) == (0, {"c": "C", "d": "D"})
+    assert folder.paid() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_changed_prompt_with_the_same_answer_leaves_the_others_alone(folder: Folder) -> None:
+    folder.write({**GOOD, "c": {"error": "server"}}, CHAIN)
+    assert folder.run()[0] == 1
+    folder.paid()
+    folder.write(GOOD, CHAIN.replace("one", "changed"))
+    assert folder.run("--resume")[0] == 0
+    assert folder.paid() == {"a": 1, "c": 1}
+
+
+def test_a_foreach_goes_on_item_by_item_by_key(folder: Folder) -> None:
+    items = '  each: {foreach: {items: %s, key: "{{ item }}"}, prompt: "about {{ item }}"}\n'
+    answers = {"each[y]": {"error": "server"}, "*": "fine"}
+    folder.write(answers, items % '["x", "y", "z"]')
+    code, _ = folder.run()
+    assert (code, sum(folder.paid().values())) == (1, 3)
+    folder.write({"*": "fine"}, items % '["z", "new", "y", "x"]')
+    code, said = folder.run("--resume")
+    assert (code, said["outputs"]) == (0, ["fine"] * 4)
+    assert folder.paid() == {"each[new]": 1, "each[y]": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_after_a_signal_nothing_that_was_answered_is_paid_again(number: int, folder: Folder) -> None:
+    slow = {"a": "A", "d": "D", "b": {"text": "B", "delay": 0.6 if number != signal.SIGKILL else 60}, "c": "C"}
+    folder.write(slow, CHAIN)
+    child = subprocess.Popen(
+        [*PROGRAM, "run", "p.yaml"],
+        cwd=folder.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environ, "LLMFLOW_MOCK_CALLS": str(folder.calls)},
+    )
+    assert child.stderr is not None
+    while "b  started" not in child.stderr.readline():
+        pass
+    while "b" not in {json.loads(line)["task"] for line in folder.calls.read_text().splitlines()}:
+        pass
+    child.send_signal(number)
+    child.communicate(timeout=60)
+    assert child.returncode == (128 + number if number != signal.SIGKILL else -number)
+    assert folder.paid() == {"a": 1, "b": 1, "d": 1}
+    folder.write(GOOD, CHAIN)
+    code, said = folder.run("--resume")
+    assert (code, said["outputs"]) == (0, {"c": "C", "d": "D"})
+    in_flight = {"b": 1} if number == signal.SIGKILL else {}
+    assert folder.paid() == {**in_flight, "c": 1}
+
+
+def test_inputs_and_selection_are_those_of_the_run(folder: Folder) -> None:
+    folder.write({**GOOD, "a": {"error": "server"}}, CHAIN)
+    assert folder.run("--until", "b")[0] == 1
+    folder.write(GOOD, CHAIN)
+    code, said = folder.run("--resume")
+    assert (code, list(said["tasks"])) == (0, ["a", "b"])
+
+
+def test_where_nothing_can_go_on_it_says_so(folder: Folder) -> None:
+    folder.write(GOOD, CHAIN)
+    ended = llmflow("run", "p.yaml", "--resume", cwd=folder.path)
+    assert (ended.code, ended.out) == (2, "")
+    assert folder.run()[0] == 0
+    assert llmflow("run", "p.yaml", "--resume", cwd=folder.path).code == 2
