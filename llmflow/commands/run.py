@@ -20,7 +20,7 @@ from llmflow.binding.loading import bind, choose_policy, load_file, model_choice
 from llmflow.binding.recall import Recall
 from llmflow.binding.resuming import cut_off, earlier_of, file_of, find_run, interrupted, last_outputs
 from llmflow.binding.selection import Selection, select
-from llmflow.commands.asking import at_terminal
+from llmflow.commands.asking import at_terminal, given_approvals
 from llmflow.commands.console import as_json, deliver, say
 from llmflow.errors import UsageError
 from llmflow.history.location import store_dir
@@ -121,6 +121,8 @@ class RunCommand:
         in_doubt = interrupted(history, stored) if earlier is not None and not self.rerun_interrupted else []
         recalled = selected.given | {answer.name for answer in known} | {name for name, _ in in_doubt}
         compiled = bind(selected.pipeline, choice, words.workers, recalled=recalled)
+        asking = [stage.name for stage in compiled.stages if stage.task.approve is not None]
+        approved = given_approvals(self.approve, asking)
         inputs = check_inputs(pipeline, parse_given(words.inputs))
         if not self.resume:
             history = stack.enter_context(Store.open(directory, durability=self.durability))
@@ -138,9 +140,9 @@ class RunCommand:
             plan_budget=parse_budget(self.plan_budget),
             source=source_text(pipeline.path),
             keep_content=not self.no_content,
-            views=self._views(stack, asks=any(stage.task.approve is not None for stage in compiled.stages)),
+            views=self._views(stack, asks=bool(asking)),
             handle_signals=True,
-            approved=dict.fromkeys(self.approve, True),
+            approved=approved,
             ask=at_terminal(),
             earlier=earlier,
             recall=Recall(
