@@ -32,7 +32,7 @@ class RunLine(NamedTuple):
 
 
 _LINES = """SELECT id, pipeline, path, started_at, status, summary, policy, workers,
-    (SELECT COUNT(*) FROM tasks WHERE tasks.run = runs.run),
+    (SELECT COUNT(*) FROM (SELECT DISTINCT name, item FROM tasks WHERE tasks.run = runs.run)),
     (SELECT COUNT(*) FROM events JOIN kinds USING (kind) WHERE events.run = runs.run AND kinds.name = 'TaskFailed'),
     CASE WHEN makespan IS NULL THEN (SELECT MAX(at) FROM events WHERE events.run = runs.run) ELSE makespan END
     FROM runs"""
