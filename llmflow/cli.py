@@ -7,7 +7,9 @@ Exit codes: 0 succeeded · 1 a task failed · 2 wrong file or usage · 4 paused 
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -498,3 +500,11 @@ def main() -> None:
         if str(error):
             sys.stderr.write(f"{printable(str(error))}\n")
         sys.exit(error.exit_code)
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:
+            # Ended by a signal: Python's own way out would let one more signal change the exit code.
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(end.code)
+        raise

@@ -52,6 +52,8 @@ class StopSignals:
     ) -> None:
         for number in self._installed:
             self._loop.remove_signal_handler(number)
+            if self.received:  # the process is on its way out: one more signal ends it with the same code
+                signal.signal(number, self._end)
         if self._deadline is not None:
             self._deadline.cancel()
 
@@ -67,4 +69,7 @@ class StopSignals:
             self._stop(name, "cancel")
             self._say("cancelling the running calls; signal again to end at once")
         else:
-            os._exit(128 + self.received)
+            self._end()
+
+    def _end(self, *_: object) -> None:
+        os._exit(128 + self.received)
