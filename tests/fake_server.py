@@ -373,6 +373,8 @@ class Connection(asyncio.Protocol):
         headers = {"content-type": "text/event-stream", **headers, "transfer-encoding": "chunked"}
         self.transport.write(head(200, headers))
         for number, event in enumerate(events(protocol, reply, body)):
+            if self.transport.is_closing():  # or a stream without end would hold this thread for good
+                return None
             half = number == 2
             if half and reply.mode == "drop":
                 await asyncio.sleep(0.02)

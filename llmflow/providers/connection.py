@@ -93,11 +93,15 @@ class Transport(httpx2.AsyncBaseTransport):
             except aiohttp.ClientError as error:
                 if not isinstance(error.__cause__, aiohttp.ClientConnectionResetError):
                     raise
-                # A kept connection that the server had closed without saying so (llama.cpp does after every
-                # stream). The request was never whole on the wire, so it goes out again, once, on another one.
+                # A kept connection that the server had closed without saying so. The request was never whole
+                # on the wire, so it goes out again, once, on another one.
                 reply = await self._send(self._session, request)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
+        if reply.content_type == "text/event-stream" and not self._endpoint.vendor and reply.connection is not None:
+            # llama.cpp closes after every stream without saying so: a call sent on that connection just then would
+            # fail without an answer, and nobody could tell whether it had been read. A new connection costs less.
+            reply.connection.protocol.force_close()
         stream: httpx2.AsyncByteStream = _Body(reply)
         headers = list(reply.raw_headers)
         if reply.status >= 300:
