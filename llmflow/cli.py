@@ -14,6 +14,36 @@ from typing import Annotated
 
 import typer
 
+from llmflow.commands.options import (
+    Approve,
+    CachedOf,
+    Durability,
+    Events,
+    FailFast,
+    File,
+    From,
+    Inputs,
+    ItemKey,
+    Json,
+    Last,
+    Models,
+    NoCache,
+    NoContent,
+    Only,
+    Output,
+    Plain,
+    PlanBudget,
+    Policy,
+    Refresh,
+    RerunInterrupted,
+    Resume,
+    RunId,
+    StoreDir,
+    Until,
+    Workers,
+    Yes,
+)
+
 app = typer.Typer(
     name="llmflow",
     help="Run workflows of language-model calls, written in YAML, in the shortest time their graph allows.",
@@ -32,42 +62,6 @@ runs_app = typer.Typer(
 app.add_typer(runs_app, name="runs")
 cache_app = typer.Typer(help="Answers that may serve again.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache_app, name="cache")
-
-File = Annotated[str, typer.Argument(metavar="FILE", help="The pipeline, a YAML file; `-` reads standard input.")]
-Inputs = Annotated[
-    list[str],
-    typer.Option("--input", "-i", metavar="NAME=VALUE", help="An input: name=value, name=@file or name:=json."),
-]
-Workers = Annotated[
-    str | None,
-    typer.Option("--workers", "-j", metavar="N|unlimited", help="At most N attempts at once over the whole run."),
-]
-Policy = Annotated[str | None, typer.Option("--policy", metavar="NAME", help="Which of the ready tasks goes first.")]
-Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model", metavar="MODEL", help="provider/name for every task, or ALIAS=provider/name for one alias."
-    ),
-]
-PlanBudget = Annotated[
-    str | None,
-    typer.Option(
-        "--plan-budget", metavar="TIME", help="How long choosing an order may take: 2s, 100ms, 0 = not at all."
-    ),
-]
-StoreDir = Annotated[
-    str | None, typer.Option("--store", metavar="DIR", help="Where the history lives (default: $LLMFLOW_STORE).")
-]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
-Last = Annotated[
-    str | None, typer.Option("--last", metavar="TIME", help="Only runs that began within: 7d, 12h, 30m, 2w.")
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or `last`.", show_default=False)
-]
-ItemKey = Annotated[str | None, typer.Argument(metavar="[KEY]", help="The item of a foreach.")]
-Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the output to a file.")]
 
 
 def _version(wanted: bool) -> None:
@@ -98,33 +92,22 @@ def run(
     policy: Policy = None,
     plan_budget: PlanBudget = None,
     models: Models = [],  # noqa: B006 - as above
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after the first failure.")] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with a run that did not end well (FILE its file or its id)."),
-    ] = False,
-    approve: Annotated[list[str], typer.Option("--approve", metavar="TASK", help="Approve a task that waits.")] = [],  # noqa: B006 - as above
-    rerun_interrupted: Annotated[
-        bool, typer.Option("--rerun-interrupted", help="Also run again what may have done its work already.")
-    ] = False,
-    no_content: Annotated[
-        bool, typer.Option("--no-content", help="Keep prompts and answers out of the history; no --resume then.")
-    ] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Use no answers of earlier runs.")] = False,
-    refresh: Annotated[list[str], typer.Option("--refresh", metavar="TASK", help="Ask this task anew.")] = [],  # noqa: B006 - as above
-    only: Annotated[list[str], typer.Option("--only", metavar="TASK", help="Run just this task, or tag:NAME.")] = [],  # noqa: B006 - as above
-    start: Annotated[list[str], typer.Option("--from", metavar="TASK", help="Run it and all that depends on it.")] = [],  # noqa: B006 - as above
-    until: Annotated[list[str], typer.Option("--until", metavar="TASK", help="Run it and all it needs.")] = [],  # noqa: B006 - as above
+    fail_fast: FailFast = False,
+    resume: Resume = False,
+    approve: Approve = [],  # noqa: B006 - as above
+    rerun_interrupted: RerunInterrupted = False,
+    no_content: NoContent = False,
+    no_cache: NoCache = False,
+    refresh: Refresh = [],  # noqa: B006 - as above
+    only: Only = [],  # noqa: B006 - as above
+    start: From = [],  # noqa: B006 - as above
+    until: Until = [],  # noqa: B006 - as above
     store: StoreDir = None,
-    durability: Annotated[
-        str, typer.Option("--durability", metavar="full|normal", help="normal: a power cut may lose the last moments.")
-    ] = "full",
+    durability: Durability = "full",
     output: Output = None,
     as_json: Json = False,
-    plain: Annotated[bool, typer.Option("--plain", help="One line per change instead of the live table.")] = False,
-    events: Annotated[
-        str | None, typer.Option("--events", metavar="FILE", help="Also write the run's story as JSON lines.")
-    ] = None,
+    plain: Plain = False,
+    events: Events = None,
 ) -> None:
     """Run a pipeline and print its outputs.
 
@@ -427,9 +410,6 @@ def doctor(
     from llmflow.commands.doctor import doctor as command
 
     _exit(command(file, store=store, as_json=as_json))
-
-
-CachedOf = Annotated[str | None, typer.Argument(metavar="[PIPELINE]", help="Only of this file or name.")]
 
 
 @cache_app.command("ls")
