@@ -39,7 +39,7 @@ Acknowledged = Callable[[int], Awaitable[None]]
 """Waits until the journal has committed everything up to a position."""
 
 
-_ACTED_ON = frozenset({ev.AttemptStarted, ev.TimerSet, ev.CancelRequested, ev.RunFinished})
+_ACTED_ON = frozenset({ev.AttemptStarted, ev.TimerSet, ev.AlarmSet, ev.CancelRequested, ev.RunFinished})
 """The events of a story that ask something of the engine."""
 
 
@@ -69,6 +69,9 @@ class Engine:
         """Attempts that may be sent once the journal has acknowledged their position."""
         self._launcher: asyncio.Task[None] | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._outrun: set[int] = set()
+        """Calls that were asked to end because another one has answered."""
         self._loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[str] = self._loop.create_future()
 
@@ -130,6 +133,8 @@ class Engine:
                         self._held.append((position, event))
                 elif isinstance(event, ev.TimerSet):
                     self._wake_at(event)
+                elif isinstance(event, ev.AlarmSet):
+                    self._set_alarm(event)
                 elif isinstance(event, ev.CancelRequested):
                     self._cancel(event)
                 elif isinstance(event, ev.RunFinished):
@@ -156,6 +161,16 @@ class Engine:
         del self._timers[timer.timer]
         self.report(ev.TimerFired(max(timer.due, self.clock.now()), timer.timer))
 
+    def _set_alarm(self, alarm: ev.AlarmSet) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        delay = self.clock.real(max(0.0, alarm.due - self.clock.now()))
+        self._alarm = self._loop.call_later(delay, self._ring, alarm)
+
+    def _ring(self, alarm: ev.AlarmSet) -> None:
+        self._alarm = None
+        self.report(ev.AlarmRang(max(alarm.due, self.clock.now())))
+
     # ---- calls ------------------------------------------------------------------------------------
 
     def _launch(self, started: ev.AttemptStarted) -> None:
@@ -171,14 +186,14 @@ class Engine:
         except CallFailed as failure:
             end = self._failed(started, failure)
         except asyncio.CancelledError:
-            end = ev.AttemptCancelled(self.clock.now(), started.task, attempt)
+            end = self._cancelled(started.task, attempt)
         except Exception as error:  # noqa: BLE001 - a bug of ours or the journal: it is raised by `run`
             del calls[attempt]
             if not self._finished.done():
                 self._finished.set_exception(error)
             return
         del calls[attempt]
-        if calls or self._timers or self._ticking:
+        if calls or self._timers or self._alarm is not None or self._ticking:
             self.report(end)
         else:
             # Nothing else can come in this turn of the loop: a chain need not wait for the next one.
@@ -221,17 +236,24 @@ class Engine:
             failure.retryable,
         )
 
+    def _cancelled(self, task: int, attempt: int) -> ev.AttemptCancelled:
+        reason = "outrun" if attempt in self._outrun else "requested"
+        self._outrun.discard(attempt)
+        return ev.AttemptCancelled(self.clock.now(), task, attempt, reason)
+
     def _cancel(self, event: ev.CancelRequested) -> None:
+        if event.reason == "outrun":
+            self._outrun.add(event.attempt)
         call = self._calls.get(event.attempt)
         if call is not None:
             call.cancel()
             if getcoroutinestate(cast(Coroutine[Any, Any, None], call.get_coro())) == CORO_CREATED:
-                self.report(ev.AttemptCancelled(self.clock.now(), event.task, event.attempt))
+                self.report(self._cancelled(event.task, event.attempt))
             return
         for entry in self._held:
             if entry[1].attempt == event.attempt:
                 self._held.remove(entry)
-                self.report(ev.AttemptCancelled(self.clock.now(), event.task, event.attempt))
+                self.report(self._cancelled(event.task, event.attempt))
                 return
 
     async def _end_calls(self) -> None:
@@ -239,6 +261,8 @@ class Engine:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
         rest: list[asyncio.Task[Any]] = list(self._calls.values())
         if self._launcher is not None:
             rest.append(self._launcher)

@@ -26,7 +26,8 @@ class RunResumed(NamedTuple):
 
 class AttemptSucceeded(NamedTuple):
     """`outcome`: `done` (the task is finished), `again` (ask once more: repeat, invalid answer),
-    `proceed` (a condition held: the task may queue for its worker) or `skip`."""
+    `proceed` (a condition held: the task may queue for its worker), `skip`, or `unused`: it answered
+    although another call of the same attempt had answered before, and is paid for all the same."""
 
     at: float
     task: int
@@ -45,7 +46,8 @@ class AttemptFailed(NamedTuple):
 
 
 class AttemptCancelled(NamedTuple):
-    """The attempt ended without an answer. `reason`: `requested`, `unknown_outcome` (a crash)."""
+    """The attempt ended without an answer. `reason`: `requested`, `unknown_outcome` (a crash), or
+    `outrun`: another call of the same attempt answered first (this one may be billed)."""
 
     at: float
     task: int
@@ -75,6 +77,12 @@ class TimerFired(NamedTuple):
     timer: int
 
 
+class AlarmRang(NamedTuple):
+    """The time of the last `AlarmSet` has come."""
+
+    at: float
+
+
 class ApprovalGiven(NamedTuple):
     at: float
     task: int
@@ -97,7 +105,8 @@ class AttemptStarted(NamedTuple):
     """`pool` is -1 for a control step (a value, a condition): it holds no worker.
 
     `number` counts the attempts of the task from 1, and is 0 where only its condition is evaluated;
-    `worker` counts from 0 inside its pool.
+    `worker` counts from 0 inside its pool. While an attempt of the task is running, another start
+    with its number is a second call of the same attempt (a hedge).
     """
 
     at: float
@@ -120,10 +129,23 @@ class TimerSet(NamedTuple):
     cause: str
 
 
+class AlarmSet(NamedTuple):
+    """Report `AlarmRang` at `due`: a running attempt will then have taken long enough for a second call.
+
+    There is one alarm; setting it anew replaces it.
+    """
+
+    at: float
+    due: float
+
+
 class CancelRequested(NamedTuple):
+    """`reason`: `requested`, or `outrun` where another call of the same attempt has answered."""
+
     at: float
     task: int
     attempt: int
+    reason: str = "requested"
 
 
 class TaskSucceeded(NamedTuple):
@@ -181,12 +203,14 @@ Reported = (
     | TasksAdded
     | ItemsClosed
     | TimerFired
+    | AlarmRang
     | ApprovalGiven
     | StopRequested
 )
 Decided = (
     AttemptStarted
     | TimerSet
+    | AlarmSet
     | CancelRequested
     | TaskSucceeded
     | TaskFailed
@@ -209,10 +233,12 @@ EVENTS: dict[str, type[Event]] = {
         TasksAdded,
         ItemsClosed,
         TimerFired,
+        AlarmRang,
         ApprovalGiven,
         StopRequested,
         AttemptStarted,
         TimerSet,
+        AlarmSet,
         CancelRequested,
         TaskSucceeded,
         TaskFailed,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
-from math import isnan
+from math import inf, isnan
 from random import Random
 from typing import Any
 
@@ -18,6 +18,7 @@ from llmflow.errors import FailureKind
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.groups import Group, Settling
+from llmflow.scheduling.hedging import Hedger, Hedging
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
 from llmflow.scheduling.rules import judge
 from llmflow.scheduling.state import (
@@ -38,6 +39,7 @@ class Scheduler:
     """Decides for one run. `specs` and `priorities` are per stage (`Graph.stages`); higher goes first.
 
     `workers` caps the run over all pools, 0 = no cap. `seed` is for the jitter of retries alone.
+    `hedging`: which calls may be doubled; None = none.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Scheduler:
         workers: int = 0,
         fail_fast: bool = False,
         seed: int = 0,
+        hedging: Hedging | None = None,
     ) -> None:
         self.graph = graph
         self.specs = specs
@@ -59,6 +62,8 @@ class Scheduler:
         """A `foreach` that is under way → its items."""
         self._group_of: dict[int, Group] = {}
         """An unsettled item → its group."""
+        self._doubled_items: dict[int, Group] = {}
+        """An attempt of a doubled item → its group: the slower one ends when the item has settled already."""
         self._failed = False
         """A task failed that is nobody's inner affair and that its author did not accept."""
         self._cancelled = False
@@ -82,6 +87,10 @@ class Scheduler:
         """Task → (times a rate limit turned it away, seconds it waited for that)."""
         self._asked: set[int] = set()
         """Attempts that have been asked to end: once each, a second request would break into their clean-up."""
+        self._hedger: Hedger | None = None
+        if hedging is not None and hedging.rules:
+            self._hedger = Hedger(hedging, len(pools))
+            self._hedger.planned(graph.stages)
         self._out: list[ev.Event] = []
         self._on: dict[type[Any], Callable[[Any], None]] = {
             ev.RunStarted: self._fold,
@@ -93,6 +102,7 @@ class Scheduler:
             ev.AttemptFailed: self._attempt_failed,
             ev.AttemptCancelled: self._attempt_cancelled,
             ev.TimerFired: self._timer_fired,
+            ev.AlarmRang: self._alarm_rang,
             ev.StopRequested: self._stop_requested,
         }
 
@@ -115,6 +125,8 @@ class Scheduler:
         state = self.state
         if self._holding < self.workers or not self.workers:
             self._dispatch(at)
+            if self._hedger is not None and not self.stopping:
+                self._hedge(at, self._hedger)
         if not state.running and not state.finished:
             self._end_run(at)
         return out
@@ -191,22 +203,38 @@ class Scheduler:
             self._settle(group.end(at, spec.tolerate, spec.accepts_failure, self.stopping))
 
     def _end(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> bool:
-        """Fold the end of an attempt and free its worker; False if the report is stale."""
-        running = self.state.running.get(event.attempt)
+        """Fold the end of an attempt and free its worker; False if the report is stale or decides nothing."""
+        state = self.state
+        running = state.running.get(event.attempt)
         if running is None or running.task != event.task:
             return False
+        decides = True
+        rivals: Sequence[int] = ()
+        if self._hedger is not None:
+            self._hedger.ended(event.attempt)
+            decides, rivals = state.decides(event), sorted(state.doubled.get(event.task, ()))
         self._out.append(event)
-        self.state.apply(event)
+        state.apply(event)
         if running.pool != CONTROL:
             self._pools[running.pool].release(running.endpoint, running.worker)
             self._holding -= 1
-            if self._group_of:
-                self._next_item(event.task)
-        return True
+            if self._group_of or self._doubled_items:
+                self._next_item(self._doubled_items.pop(event.attempt, None) or self._group_of.get(event.task))
+        if decides:
+            for rival in rivals:
+                self._outrun(event, rival)
+        return decides
 
-    def _next_item(self, task: int) -> None:
+    def _outrun(self, event: ev.Event, rival: int) -> None:
+        """The rival is asked to end: another call of the same attempt has answered."""
+        if rival in self.state.running and rival not in self._asked:
+            assert self._hedger is not None
+            self._hedger.ended(rival)
+            self._asked.add(rival)
+            self._decide(ev.CancelRequested(event.at, self.state.running[rival].task, rival, "outrun"))
+
+    def _next_item(self, group: Group | None) -> None:
         """An item of a capped `foreach` has let go of its worker: the next one may queue for it."""
-        group = self._group_of.get(task)
         if group is not None and group.cap:
             group.holding -= 1
             if group.waiting:
@@ -259,9 +287,15 @@ class Scheduler:
         self._fold(event)
         self._enqueue(task, event.at, proceed=True)
 
+    def _alarm_rang(self, event: ev.AlarmRang) -> None:
+        if not isnan(self.state.alarm):
+            self._fold(event)
+
     def _tasks_added(self, event: ev.TasksAdded) -> None:
         """The graph has gained tasks; `parent` is the `foreach` whose items they are, -1 if nobody's."""
         self._fold(event)
+        if self._hedger is not None:
+            self._hedger.planned(self._stages[event.first : event.first + event.size])
         group = self._groups.get(event.parent)
         for task in range(event.first, event.first + event.size):
             if group is not None:
@@ -402,6 +436,35 @@ class Scheduler:
         candidate = self._candidate.get(task, 0) if self._candidate else 0
         values = (at, task, self._attempts, number, pool, endpoint, worker, candidate)
         self._decide(new_tuple(ev.AttemptStarted, values))
+        if self._hedger is not None and pool != CONTROL:
+            self._hedger.started(self._attempts, task, self._stages[task], pool, at)
+
+    def _hedge(self, at: float, hedger: Hedger) -> None:
+        """Double what takes too long on workers that are left over, and set the alarm for what will."""
+        while not self.workers or self._holding < self.workers:
+            attempt = hedger.choose(at, self._is_idle, self._may_double)
+            if attempt is None:
+                due = hedger.next_due(self._is_idle)
+                if due < (self.state.alarm if not isnan(self.state.alarm) else inf):
+                    self._decide(ev.AlarmSet(at, due))
+                return
+            task, pool, _, _, _, number, candidate = self.state.running[attempt]
+            endpoint, worker = self._pools[pool].acquire()
+            self._holding += 1
+            group = self._group_of.get(task)
+            if group is not None and group.cap:
+                group.holding += 1
+                self._doubled_items[attempt] = self._doubled_items[self._attempts + 1] = group
+            self._attempts += 1
+            hedger.doubled(attempt, self._attempts, at)
+            self._decide(ev.AttemptStarted(at, task, self._attempts, number, pool, endpoint, worker, candidate))
+
+    def _is_idle(self, pool: int) -> bool:
+        return not self._queues[pool] and self._pools[pool].has_room()
+
+    def _may_double(self, task: int) -> bool:
+        group = self._group_of.get(task)
+        return group is None or not group.cap or group.holding < group.cap
 
     def _backoff(self, event: ev.AttemptFailed, spec: TaskSpec) -> float | None:
         """Seconds until the next try; None if there is none left with this candidate.

@@ -112,8 +112,11 @@ class RunState:
 
     __slots__ = (
         "_apply",
+        "alarm",
         "attempts",
+        "copies",
         "counts",
+        "doubled",
         "ended_at",
         "expanded",
         "finals",
@@ -122,6 +125,7 @@ class RunState:
         "graph",
         "grown",
         "held",
+        "lost",
         "now",
         "pending",
         "ready_at",
@@ -146,6 +150,14 @@ class RunState:
         self.ended_at: array[float] = array("d")
         self.counts = [0] * len(Status)
         self.running: dict[int, Running] = {}
+        self.doubled: dict[int, set[int]] = {}
+        """Task with several calls of one attempt under way → those of them that may still give its answer."""
+        self.lost: set[int] = set()
+        """Attempts under way that another call of the same attempt has outrun: how they end changes nothing."""
+        self.copies = 0
+        """Second calls that were started so far."""
+        self.alarm = nan
+        """When the alarm is to ring, NaN where none is set."""
         self.timers: dict[int, int] = {}
         """Timer → the task that waits for it."""
         self.waiting: dict[int, int] = {}
@@ -174,6 +186,8 @@ class RunState:
             ev.AttemptCancelled: self._attempt_ended,
             ev.TimerSet: self._timer_set,
             ev.TimerFired: self._timer_fired,
+            ev.AlarmSet: self._alarm_set,
+            ev.AlarmRang: self._alarm_rang,
             ev.CancelRequested: self._cancel_requested,
             ev.StopRequested: self._stop_requested,
             ev.TaskSucceeded: self._task_settled,
@@ -261,17 +275,52 @@ class RunState:
     def _attempt_started(self, event: ev.AttemptStarted) -> None:
         if event.attempt in self.running:
             raise IllegalEvent(f"AttemptStarted of attempt {event.attempt}, which is running already")
-        self._move(event)
         task = event.task
-        if event.number:
-            if not self.attempts[task]:
-                self.first_started_at[task] = event.at
-            self.attempts[task] += 1
+        if self.status[task] == RUNNING:
+            self._double(event)
+        else:
+            self._move(event)
+            if event.number:
+                if not self.attempts[task]:
+                    self.first_started_at[task] = event.at
+                self.attempts[task] += 1
         at, _, attempt, number, pool, endpoint, worker, candidate = event
         self.running[attempt] = new_tuple(Running, (task, pool, endpoint, worker, at, number, candidate))
 
+    def _double(self, event: ev.AttemptStarted) -> None:
+        """A second call of the attempt that is running: no attempt more, so no limit of attempts sees it."""
+        rivals = self.doubled.get(event.task)
+        if rivals is None:
+            rivals = {a for a, r in self.running.items() if r.task == event.task and a not in self.lost}
+        if not event.number or any(self.running[rival].number != event.number for rival in rivals):
+            raise IllegalEvent(f"AttemptStarted of {self.graph.names[event.task]} while another of it is running")
+        self.doubled[event.task] = rivals | {event.attempt}
+        self.copies += 1
+
+    def decides(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> bool:
+        """False where this end changes nothing for its task: it was outrun, or another call of the attempt goes on."""
+        if event.attempt in self.lost:
+            return False
+        return isinstance(event, ev.AttemptSucceeded) or len(self.doubled.get(event.task, ())) < 2
+
+    def _is_beside(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> bool:
+        """Note the end of one of several calls; True where it does not decide."""
+        if event.attempt not in self.running:
+            return False
+        decides = self.decides(event)
+        self.lost.discard(event.attempt)
+        rivals = self.doubled.get(event.task)
+        if rivals is not None and event.attempt in rivals:
+            rivals.discard(event.attempt)
+            if decides:
+                self.lost |= rivals
+            if decides or len(rivals) == 1:
+                del self.doubled[event.task]
+        return not decides
+
     def _attempt_ended(self, event: ev.AttemptFailed | ev.AttemptCancelled) -> None:
-        self._move(event)
+        if not ((self.lost or self.doubled) and self._is_beside(event)):
+            self._move(event)
         self._end(event)
 
     def _end(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> None:
@@ -279,6 +328,9 @@ class RunState:
             raise IllegalEvent(f"{type(event).__name__} of attempt {event.attempt}, which is not running")
 
     def _attempt_succeeded(self, event: ev.AttemptSucceeded) -> None:
+        if (self.lost or self.doubled) and self._is_beside(event):
+            self._end(event)
+            return
         self._move(event)
         self._end(event)
         if event.outcome == "done":
@@ -317,6 +369,12 @@ class RunState:
             raise IllegalEvent(f"TimerFired of timer {event.timer}, which is not set")
         del self.waiting[task]
         self._ready(task, event.at)
+
+    def _alarm_set(self, event: ev.AlarmSet) -> None:
+        self.alarm = event.due
+
+    def _alarm_rang(self, event: ev.AlarmRang) -> None:
+        self.alarm = nan
 
     def _cancel_requested(self, event: ev.CancelRequested) -> None:
         if event.attempt not in self.running:
