@@ -38,6 +38,7 @@ RIGHT = [
     "tasks: {t: {prompt: x, timeout: 1h30m, retry: {on: timeout}, estimate: {p50: 1s, p95: 2.5s}, when: true}}",
     "tasks: {t: {prompt: x, params: {temperature: '{{ inputs.t }}', top_k: 3, stop: END}, model: openai/a}}",
     "tasks: {t: {prompt: x, output: {json_schema: {type: string}, validate: ['output == 1']}, on_error: continue}}",
+    "{scheduling: {hedge_extra: 12.5%}, tasks: {t: {prompt: x, hedge: {after: p95, max: 2}}, u: {prompt: x, hedge: true}}}",
     "{tasks: {t: {value: null}}, inputs: {a: , b: {type: list, default: [1]}}, providers: {openai: }}",
     "{tasks: {t: {value: x}}, outputs: {a b: x}}",
     "tasks: {t: {foreach: [1, {a: b}], prompt: x}, u: {foreach: '{{ tasks.t.outputs }}', prompt: x}}",
@@ -135,7 +136,12 @@ WRONG = [
     "{tasks: {t: {prompt: x}}, finally: {a: {prompt: x, value: 1}}}",
     "{tasks: {t: {prompt: x}}, providers: {host: {workers: 0}}}",
     "{tasks: {t: {prompt: x, cache: {ttl: 7}}}}",
-    "{tasks: {t: {prompt: x, hedge: {after: p90}}}}",
+    "{tasks: {t: {prompt: x, hedge: {after: 90}}}}",
+    "{tasks: {t: {prompt: x, hedge: {after: p100}}}}",
+    "{tasks: {t: {prompt: x, hedge: {max: 0}}}}",
+    "{tasks: {t: {value: 1, hedge: true}}}",
+    "{scheduling: {hedge_extra: 0.08}, tasks: {t: {prompt: x}}}",
+    "{scheduling: {hedge_extra: 101%}, tasks: {t: {prompt: x}}}",
     "{tasks: {t: {prompt: x}}, budget: {max_cost_usd: 3}}",
 ]
 

@@ -11,12 +11,13 @@ from llmflow.language.records import Draft
 from llmflow.language.task_fields import MODEL_ACTIONS, TASK
 
 _WHY = {
-    **dict.fromkeys(("system", "model", "params", "images"), "which calls no model"),
+    **dict.fromkeys(("system", "model", "params", "images", "hedge"), "which calls no model"),
     **dict.fromkeys(("timeout", "retry"), "which makes no call"),
     **dict.fromkeys(("args", "env", "stdin", "shell"), "which runs no program"),
 }
 _HINTS = {
     ("uses", "model"): "`defaults: {model: …}` here reaches the tasks of the used file",
+    ("uses", "hedge"): "write it in the tasks of the used file",
     ("uses", "timeout"): "write it in the tasks of the used file",
     ("uses", "retry"): "write it in the tasks of the used file",
     ("uses", "repeat"): "repeat a task of the used file",

@@ -170,11 +170,62 @@ class Tolerance:
         return INVALID
 
     def schema(self) -> Schema:
-        share = {"type": "string", "pattern": r"^([0-9]|[1-9][0-9])(\.[0-9]+)?%$|^100%$", "examples": ["5%"]}
+        share = {"type": "string", "pattern": _SHARE_PATTERN, "examples": ["5%"]}
         return {"anyOf": [Number(whole=True, minimum=0).schema(), share]}
 
 
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%", re.ASCII)
+_SHARE_PATTERN = r"^([0-9]|[1-9][0-9])(\.[0-9]+)?%$|^100%$"
+
+
+@dataclass(eq=False, repr=False)
+class Share:
+    """`8%`, as a share of one: 0.08."""
+
+    words: str = "a share such as `8%`"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, self.words, reading)
+        if found := _SHARE.fullmatch(node.text):
+            share = float(found[1]) / 100
+            if share <= 1:
+                return share
+            reading.problem(node.at, f"`{name}` must be at most `100%`, not `{node.text[:40]}`")
+            return INVALID
+        value = node.text if is_text(node) else reading.value(node)
+        if value is INVALID:
+            return INVALID
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+        hint = f"write `{value if value >= 1 else 100 * value:g}%`" if is_number else ""
+        reading.problem(node.at, f"`{name}` must be {self.words}, not `{node.text[:40]}`", hint)
+        return INVALID
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": _SHARE_PATTERN, "examples": ["8%"]}
+
+
+@dataclass(eq=False, repr=False)
+class Percentile:
+    """`p90`, as a share of one: 0.9."""
+
+    words: str = "a quantile from `p50` to `p99`"
+
+    def read(self, node: Node, name: str, reading: Reading) -> Any:
+        if not isinstance(node, Scalar):
+            return mismatch(node, name, self.words, reading)
+        if found := _PERCENTILE.fullmatch(node.text):
+            return int(found[1]) / 100
+        if reading.value(node) is not INVALID:
+            hint = "a second call starts when the first has taken as long as nine of ten did: `p90`"
+            reading.problem(node.at, f"`{name}` must be {self.words}, not `{node.text[:40]}`", hint)
+        return INVALID
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^p[5-9][0-9]$", "examples": ["p90"]}
+
+
+_PERCENTILE = re.compile(r"p([5-9][0-9])", re.ASCII)
 
 
 @dataclass(eq=False, repr=False)

@@ -7,10 +7,11 @@ Words of other tools that people bring along are the `aliases`: hints, never acc
 
 from __future__ import annotations
 
-from llmflow.language.data_types import PlainData, Url, VariableName, Workers
+from llmflow.language.data_types import PlainData, Share, Url, VariableName, Workers
 from llmflow.language.field_types import (
     TEXT,
     Boolean,
+    Duration,
     ListOf,
     MapOf,
     Number,
@@ -107,6 +108,13 @@ PROVIDER = Record(
             "speed", Number(minimum=0, above=True), "How many times faster than real time a `simulated` run goes.", "1"
         ),
         Field(
+            "durations",
+            MapOf(Duration(zero=True), TASK_NAMES),
+            "How long the calls of a `simulated` provider really take: task → duration. Nobody is told beforehand: "
+            "until history knows better, plan and order go by `estimate`.",
+            "what `estimate` says",
+        ),
+        Field(
             "answers", PlainData(), "Canned answers of a `simulated` or `mock` provider: one, a list, or task → answer."
         ),
     ),
@@ -140,8 +148,18 @@ SCHEDULING = Record(
             "`stochastic`",
         ),
         Field("fail_fast", Boolean(), "After a failure that is not accepted start nothing new.", "`false`"),
+        Field(
+            "hedge_extra",
+            Share(),
+            "How many calls the second calls of `hedge` may add to those of the run, as a share.",
+            "`8%`",
+        ),
     ),
-    aliases={"concurrency": "write `workers`", "max_workers": "write `workers`"},
+    aliases={
+        "concurrency": "write `workers`",
+        "max_workers": "write `workers`",
+        "hedge": "write `hedge: true` in the tasks that may be asked twice",
+    },
 )
 
 PIPELINE = Record(

@@ -45,6 +45,8 @@ class ProviderSpec:
     api_key_env: str | None = None
     workers: int | None = None
     speed: float = 1.0
+    durations: Mapping[str, float] = field(default_factory=dict)
+    """Task → seconds that a simulated call really takes, whatever is believed."""
     answers: Any = None
     mark: Mark = _NOWHERE
 
@@ -66,6 +68,14 @@ class Cache:
     """Answers of earlier runs serve again, for `ttl` seconds; None: for ever."""
 
     ttl: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """A call that takes longer than this quantile (a share of one) may be made again, `max` times at most."""
+
+    after: float = 0.9
+    max: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +226,7 @@ class Task:
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
     cache: Cache | None = None
+    hedge: Hedge | None = None
     on_error: OnError = OnError()
     estimate: EstimateSpec | None = None
     priority: int = 0
@@ -236,6 +247,8 @@ class Scheduling:
     workers: int | None = None
     policy: str | None = None
     fail_fast: bool = False
+    hedge_extra: float = 0.08
+    """The share of a run's calls that second calls may add."""
 
 
 @dataclass(frozen=True, slots=True)

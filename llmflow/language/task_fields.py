@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmflow.errors import RETRYABLE
 from llmflow.language.action_fields import COMMAND_FIELD, COMMAND_PARTS, HTTP_FIELD
-from llmflow.language.data_types import JsonSchema, Parameters, PythonTarget, ShorthandSchema, TemplateData
+from llmflow.language.data_types import JsonSchema, Parameters, Percentile, PythonTarget, ShorthandSchema, TemplateData
 from llmflow.language.field_types import (
     TEXT,
     Boolean,
@@ -191,6 +191,25 @@ CACHE_FIELD = Field(
 )
 RETRY_FIELD = Field("retry", RETRY, "When a failed call is tried again. There is no other retry loop.")
 
+HEDGE = Record(
+    "a hedge",
+    (
+        Field(
+            "after", Percentile(), "How long the first call may have run: a quantile of what the task takes.", "`p90`"
+        ),
+        Field("max", Number(whole=True, minimum=1), "How many further calls one attempt may get.", "1"),
+    ),
+    aliases={"delay": "write `after: p90`", "copies": "write `max`"},
+)
+HEDGE_FIELD = Field(
+    "hedge",
+    Either(((is_mapping, HEDGE), (is_scalar, Boolean()))),
+    "Whether a call that takes much longer than usual is made a second time, on a worker that nothing waits for; the "
+    "first answer counts, the other call is cancelled, both may be billed. `scheduling.hedge_extra` bounds it; it "
+    "needs a history of the task.",
+    "`false`",
+)
+
 TASK = Record(
     "a task",
     (
@@ -246,6 +265,7 @@ TASK = Record(
         TIMEOUT_FIELD,
         RETRY_FIELD,
         CACHE_FIELD,
+        HEDGE_FIELD,
         Field(
             "on_error",
             Either(
@@ -313,13 +333,14 @@ TASK = Record(
         "include": "write `uses`",
         "inputs": "write `with`",
         "image": "write `images`",
+        "speculative": "write `hedge: true`",
         "wait_for_approval": "write `approve`",
         "environment": "write `env`",
         "continue_on_error": "write `on_error: continue`",
     },
     one_of=ACTIONS,
     beside={
-        **dict.fromkeys(("system", "model", "params", "images"), MODEL_ACTIONS),
+        **dict.fromkeys(("system", "model", "params", "images", "hedge"), MODEL_ACTIONS),
         **dict.fromkeys(("timeout", "retry", "cache"), CALLS),
         **dict.fromkeys(("args", "env", "stdin", "shell"), ("command",)),
         **dict.fromkeys(("reduce", "repeat"), _WITH_VALUE),

@@ -28,6 +28,7 @@ from llmflow.language.models import Models
 from llmflow.language.names import taken
 from llmflow.language.pipeline import (
     EstimateSpec,
+    Hedge,
     MessageTemplate,
     OnError,
     Output,
@@ -294,6 +295,12 @@ def on_error_of(value: Any) -> OnError:
     return OnError("default", value.get("default")) if isinstance(value, dict) else OnError(value)
 
 
+def hedge_of(value: bool | Mapping[str, Any]) -> Hedge | None:
+    if isinstance(value, Mapping):
+        return Hedge(**value)
+    return Hedge() if value else None
+
+
 def estimate_of(value: Any) -> EstimateSpec:
     """Quantiles are read as those of a log-normal distribution."""
     if not isinstance(value, dict):
@@ -323,6 +330,7 @@ _TAKEN: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "images": ("images", images_of),
     "with": ("names", None),
     "cache": ("cache", cache_of),
+    "hedge": ("hedge", hedge_of),
     "when": ("when", None),
     "trigger_rule": ("trigger_rule", None),
     "output": ("output", output_of),

@@ -22,7 +22,7 @@ CARRIED_AT_MOST = 1.0
 
 @dataclass(frozen=True, slots=True)
 class HedgeRule:
-    """A call of the stage that has run `after` seconds may be doubled; no attempt has more than `copies` second calls."""
+    """A call that has run `after` seconds may be doubled; no attempt has more than `copies` second calls."""
 
     after: float
     copies: int = 1
@@ -87,7 +87,7 @@ class Hedger:
             self._watch(attempt, _Watched(task, stage, pool, at, rule.copies))
 
     def doubled(self, attempt: int, copy: int, at: float) -> None:
-        """`copy` is a second call of `attempt`, which is not doubled again; the copy may be, as far as the rule goes."""
+        """`copy` doubles `attempt`, which is not doubled again; the copy may be, as far as the rule goes."""
         self.copies += 1
         was = self._open.pop(attempt)
         if was.left > 1:
@@ -103,7 +103,7 @@ class Hedger:
         heappush(self._coming[watched.pool], (due, attempt))
 
     def choose(self, at: float, is_idle: Callable[[int], bool], may: Callable[[int], bool]) -> int | None:
-        """The attempt to double now: its time has come, its pool is idle, `may(task)`; the highest rank of all first."""
+        """The attempt to double now: its time has come, its pool is idle, `may(task)`; the highest rank first."""
         if self.copies >= self.allowed:
             return None
         best: tuple[float, float, int] | None = None
