@@ -90,7 +90,7 @@ def relative(case: Instance, regime: Callable[[float, Random], Estimate], draws:
         "fifo-ids": list(range(len(graph))),
         "mean-plus-sd": ranked(upward_ranks(graph, [e.mean + e.sd for e in estimates])),
         "iterated-greedy": ranked(
-            plan(graph, means, case.workers, budget_s=0.1, seed=seed, clock=process_time).priorities
+            plan(graph, means, case.workers, budget_s=0.1, seed=seed, clock=process_time).greedy
         ),
         "chosen": ranked(chosen.priorities),
     }

@@ -111,3 +111,20 @@ def test_durations_of_parts_of_seconds_leave_the_plan_exact() -> None:
     found = search(graph, [0.1, 0.2, 0.3, 0.1, 0.7], 2)
     assert found.makespan == pytest.approx(0.7, rel=1e-15)
     assert found.proved
+
+
+def test_beside_a_plan_that_idles_stands_the_best_that_an_order_alone_gives() -> None:
+    idle = better = 0
+    for seed in range(60):
+        graph, durations = random_graph(seed, 40, density=0.2)
+        found = search(graph, durations, 3, 20)
+        assert list_schedule(graph, durations, found.greedy, 3).makespan == found.greedy_makespan, seed
+        assert found.greedy_makespan <= list_schedule(graph, durations, upward_ranks(graph, durations), 3).makespan
+        if not found.idles:
+            assert found.greedy_makespan == found.makespan, seed
+            continue
+        idle += 1
+        assert found.greedy_makespan > found.makespan, seed
+        better += found.greedy_makespan < list_schedule(graph, durations, found.priorities, 3).makespan
+    assert idle
+    assert better

@@ -89,7 +89,7 @@ ILLEGAL: list[tuple[tuple[ev.Event, ...], ev.Event, str]] = [
     ((), ev.TaskSkipped(2.0, 1), "TaskSkipped of b while it is pending"),
     (DONE[:2], ev.TaskBlocked(2.0, 0, 1), "TaskBlocked of a while it is running"),
     (DONE, ev.TaskCancelled(2.0, 0, "SIGINT"), "TaskCancelled of a while it is succeeded"),
-    (DONE[:1], ev.TimerSet(2.0, 1, 0, 3.0, "retry"), "TimerSet of a while it is ready"),
+    ((), ev.TimerSet(2.0, 1, 0, 3.0, "retry"), "TimerSet of a while it is pending"),
     ((), ev.TimerFired(2.0, 1), "TimerFired of timer 1, which is not set"),
     ((), ev.CancelRequested(2.0, 0, 1), "CancelRequested of attempt 1, which is not running"),
     (DONE, ev.RunFinished(2.0, "succeeded"), "RunFinished with 1 tasks open and 0 attempts running"),

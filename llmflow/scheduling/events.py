@@ -120,7 +120,8 @@ class AttemptStarted(NamedTuple):
 
 
 class TimerSet(NamedTuple):
-    """Report `TimerFired(timer)` at `due`. `cause`: `retry`, `rate_limit` or `fallback`."""
+    """Report `TimerFired(timer)` at `due`. `cause`: `retry`, `rate_limit`, `fallback`, or `worker_kept`: the task
+    is held back on purpose. It may go sooner than that; then the scheduler itself says `TimerFired`."""
 
     at: float
     timer: int

@@ -10,9 +10,10 @@ Starting from critical-path order, two ideas find shorter schedules:
   and width of the window and the blur are drawn anew each time, fine to coarse; a search that stands
   still starts over from the whole order blurred.
 
-It stops at the lower bound (then the plan is proved optimal), at its budget, or after a number of
-iterations. A mirrored schedule is greedy from its end, so seen from its start it may let a worker
-idle while a task is ready: the kind of plan that no priority order can express.
+A mirrored schedule is greedy from its end, so seen from its start it may let a worker idle while a
+task is ready: the kind of plan that no priority order can express. So the shortest schedule that an
+order does express is kept beside it. The search stops when both meet the lower bound (then the plan
+is proved optimal), at its budget, or after a number of iterations.
 
 The search counts in ticks (see `ticks`); the plan that leaves is exact.
 """
@@ -49,7 +50,8 @@ class Plan:
     """A schedule and how good it is. Times in the unit of the durations.
 
     `priorities` (higher first) reproduce it in a greedy dispatcher unless `idles`: then only `starts`
-    do, because a worker is kept free on purpose. `method` names the idea that found it.
+    do, because a worker is kept free on purpose, and `greedy` are the best priorities that were found
+    for a dispatcher that never idles, which gives `greedy_makespan`. `method` names the idea that found it.
     """
 
     priorities: list[float]
@@ -58,6 +60,8 @@ class Plan:
     method: str
     idles: bool
     iterations: int
+    greedy: list[float]
+    greedy_makespan: float
 
     @property
     def makespan(self) -> float:
@@ -89,16 +93,20 @@ def plan(
     `workers` and `pool_of` as in `list_schedule`. Never worse than the critical-path list schedule;
     the same for the same seed as long as the budget is not what ends it.
     """
-    ends = clock() + budget_s
+    begins = clock()
+    ends = begins + budget_s
     pools = [0] * len(graph) if pool_of is None else pool_of
     sizes = [workers] if isinstance(workers, int) else list(workers)
     ranks = upward_ranks(graph, durations)
     first = list_schedule(graph, durations, ranks, sizes, pools)
+    pace = clock() - begins
     bound = pooled_lower_bound(graph, durations, pools, sizes, interval=False)
     if first.makespan > bound.value * (1 + 1e-9) and clock() < ends:
         bound = pooled_lower_bound(graph, durations, pools, sizes)
+    # What is found must still be laid out, and a step of the search that has begun goes on to its end.
+    ends -= 2 * pace
     if first.makespan <= bound.value * (1 + 1e-9) or clock() >= ends:
-        return Plan(ranks, first, bound, CRITICAL_PATH, False, 0)
+        return Plan(ranks, first, bound, CRITICAL_PATH, False, 0, ranks, first.makespan)
     search = TickSchedules(graph, durations, pools, sizes)
     improver = _Improver(search, int(bound.value * search.scale * (1 + 1e-9)), lambda: clock() < ends)
     length, side, finishes = improver.descend(0, ranked(ranks))
@@ -107,14 +115,24 @@ def plan(
     method = ITERATED_GREEDY if improver.best < shortest else FORWARD_BACKWARD
     found = _exact(graph, durations, improver.starts, search)
     if found.makespan >= first.makespan:
-        return Plan(ranks, first, bound, CRITICAL_PATH, False, tries)
-    order = sorted(range(len(graph)), key=found.starts.__getitem__)
-    priorities = [0.0] * len(graph)
+        return Plan(ranks, first, bound, CRITICAL_PATH, False, tries, ranks, first.makespan)
+    priorities = in_order(sorted(range(len(graph)), key=found.starts.__getitem__))
+    by_order = [priorities, *([in_order(improver.order)] if improver.order else [])]
+    schedules = [list_schedule(graph, durations, own, sizes, pools) for own in by_order]
+    greedy, own = min(zip(schedules, by_order, strict=True), key=lambda both: both[0].makespan)
+    if greedy.makespan <= found.makespan * (1 + 1e-9):
+        return Plan(own, greedy, bound, method, False, tries, own, greedy.makespan)
+    if greedy.makespan >= first.makespan:
+        greedy, own = first, ranks
+    return Plan(priorities, found, bound, method, True, tries, own, greedy.makespan)
+
+
+def in_order(order: Sequence[int]) -> list[float]:
+    """Priorities that rank the tasks as they stand in `order`."""
+    priorities = [0.0] * len(order)
     for position, task in enumerate(order):
         priorities[task] = float(-position)
-    greedy = list_schedule(graph, durations, priorities, sizes, pools)
-    idles = greedy.makespan > found.makespan * (1 + 1e-9)
-    return Plan(priorities, found if idles else greedy, bound, method, idles, tries)
+    return priorities
 
 
 class _Improver:
@@ -124,10 +142,14 @@ class _Improver:
         self.search, self.target, self.in_time = search, target, in_time
         self.best = -1
         self.starts: list[int] = []
+        self.ordered = -1
+        """The shortest that an order alone gives, and …"""
+        self.order: Sequence[int] = ()
+        """… that order."""
 
     @property
     def done(self) -> bool:
-        return 0 <= self.best <= self.target or not self.in_time()
+        return 0 <= self.ordered <= self.target or not self.in_time()
 
     def descend(self, mirrored: int, order: Sequence[int]) -> tuple[int, int, list[int]]:
         """(makespan, mirrored, finishes) of the shortest of some alternating passes that begin with `order`."""
@@ -139,6 +161,8 @@ class _Improver:
             if length < self.best or self.best < 0:
                 self.best = length
                 self.starts = [length - f if mirrored else f - t for f, t in zip(finishes, ticks, strict=True)]
+            if not mirrored and (length < self.ordered or self.ordered < 0):
+                self.ordered, self.order = length, order
             longer = 0 if length < shortest else longer + 1
             if length <= shortest or shortest < 0:
                 shortest, side, kept = length, mirrored, finishes

@@ -2,7 +2,7 @@
 
 Decision for decision the simulator's (`simulate`), where every attempt succeeds: the same queues, the
 same ties (who became ready first), the same cap on the run, the same rounds for steps that hold no
-worker. A test holds the two together. No events, so an order of magnitude faster.
+worker, the same holds (`idling`). A test holds the two together. No events, so an order of magnitude faster.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.idling import Hold, Idling
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
 from llmflow.scheduling.tasks import TaskSpec
 
@@ -25,11 +26,12 @@ class LeanSchedules:
         self._dependents = graph.dependents
         self._pending = list(map(len, graph.dependencies))
         self._sources = [task for task, count in enumerate(self._pending) if not count]
-        self._pool_of = [spec.pools[0] for spec in specs]
+        self.pool_of = [spec.pools[0] for spec in specs]
+        """Task → its pool, -1 for steps that hold no worker."""
         self._inline = [spec.conditional or spec.pools[0] == CONTROL for spec in specs]
         self._free = [pool.size or self._n for pool in pools]
         self._cap = workers or self._n
-        self._base = 1 << self._n.bit_length()
+        self._base = 1 << (2 * self._n).bit_length()  # whoever is held back enters its queue twice
 
     def keys(self, priorities: Sequence[float]) -> list[int]:
         """What `schedule` orders by, smaller first: the author's priority, then `priorities`, equal ones alike."""
@@ -40,13 +42,22 @@ class LeanSchedules:
         return [rank[key] * self._base for key in wanted]
 
     def schedule(
-        self, keys: Sequence[int], durations: Sequence[float], log: list[int] | None = None
+        self,
+        keys: Sequence[int],
+        durations: Sequence[float],
+        log: list[int] | None = None,
+        *,
+        holds: Sequence[Hold] = (),
+        waits: dict[int, float] | None = None,
     ) -> tuple[float, list[float]]:
         """Makespan and start of each task, in the unit of `durations`. Steps without a worker take no time.
 
-        `log` gets, in the order of happening, t where task t takes a worker and ~t where it lets it go.
+        `log` gets, in the order of happening, t where task t takes a worker and ~t where it lets it go;
+        `waits` gets how long each task was held back.
         """
-        dependents, pool_of, inline, base = self._dependents, self._pool_of, self._inline, self._base
+        idling = Idling(holds)
+        timers: list[tuple[float, int, int]] = []
+        dependents, pool_of, inline, base = self._dependents, self.pool_of, self._inline, self._base
         pending, free, room = self._pending[:], self._free[:], self._cap
         queues: list[list[int]] = [[] for _ in free]
         starts = [0.0] * self._n
@@ -59,7 +70,7 @@ class LeanSchedules:
             else:
                 heappush(queues[pool_of[task]], keys[task] + len(entered))
                 entered.append(task)
-        now, started, only = 0.0, 0, len(queues) == 1
+        now, started, set_so_far, only = 0.0, 0, 0, len(queues) == 1
         while True:
             while room:
                 if only:
@@ -72,6 +83,20 @@ class LeanSchedules:
                 if pool < 0:
                     break
                 task = entered[heappop(queues[pool]) % base]
+                if holds:
+                    patience = idling.patience(task)
+                    if patience:
+                        set_so_far += 1
+                        idling.keep(task, set_so_far)
+                        heappush(timers, (now + patience, set_so_far, task))
+                        if waits is not None:
+                            waits[task] = -now
+                        continue
+                    for kept, _ in idling.started(task):
+                        if waits is not None:
+                            waits[kept] += now
+                        heappush(queues[pool_of[kept]], keys[kept] + len(entered))
+                        entered.append(kept)
                 free[pool] -= 1
                 room -= 1
                 starts[task] = now
@@ -79,11 +104,13 @@ class LeanSchedules:
                 started += 1
                 if log is not None:
                     log.append(task)
+            while timers and not idling.keeps(timers[0][2]):
+                heappop(timers)
             if steps:
                 ended, steps = steps, []
-            elif running:
-                now, _, task = heappop(running)
-                ended = [task]
+            elif running or timers:
+                now = running[0][0] if not timers or (running and running[0][0] < timers[0][0]) else timers[0][0]
+                ended = []
                 while running and running[0][0] == now:
                     ended.append(heappop(running)[2])
                 for task in ended:
@@ -109,6 +136,12 @@ class LeanSchedules:
                         else:
                             heappush(queues[pool_of[d]], keys[d] + len(entered))
                             entered.append(d)
+            if timers and timers[0][0] <= now:
+                late = timers[0][2]
+                for kept in (late, *(task for task, _ in idling.give_up() if task != late)):
+                    heappush(queues[pool_of[kept]], keys[kept] + len(entered))
+                    entered.append(kept)
+                timers.clear()
 
     def workers(self, log: Sequence[int]) -> list[int]:
         """Task → the worker it had inside its pool, -1 for steps without one; `log` as `schedule` gave it."""
@@ -116,7 +149,7 @@ class LeanSchedules:
         held: list[tuple[int, int]] = [(0, -1)] * self._n
         for task in log:
             if task >= 0:
-                held[task] = pools[self._pool_of[task]].acquire()
+                held[task] = pools[self.pool_of[task]].acquire()
             else:
-                pools[self._pool_of[~task]].release(*held[~task])
+                pools[self.pool_of[~task]].release(*held[~task])
         return [worker for _, worker in held]

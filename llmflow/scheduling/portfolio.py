@@ -20,7 +20,7 @@ from random import Random
 
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph, upward_ranks
-from llmflow.scheduling.improve import plan
+from llmflow.scheduling.improve import Plan, in_order, plan
 from llmflow.scheduling.list_schedule import ranked
 from llmflow.scheduling.rehearsal import rehearse
 from llmflow.scheduling.risk_ranks import risk_ranks
@@ -79,6 +79,8 @@ class Choice:
     priorities: list[float]
     evidence: tuple[Evidence, ...]
     samples: int
+    plan: Plan | None = None
+    """The plan for the expected durations that was among the candidates."""
 
 
 def choose(
@@ -136,7 +138,7 @@ def choose(
     whole = [e for e in evidence if len(makespans[e.policy]) == samples]
     ahead = [e for e in whole if e.difference < -CONFIDENCE * e.error - 1e-9 * e.mean]
     best = min(ahead, key=lambda e: e.mean).policy if ahead else REFERENCE
-    return Choice(best, candidates[best], evidence, samples)
+    return Choice(best, candidates[best], evidence, samples, problem.plan)
 
 
 class _Problem:
@@ -156,6 +158,7 @@ class _Problem:
         self.sizes = [workers] if isinstance(workers, int) else list(workers)
         self.pools = [0] * len(graph) if pool_of is None else pool_of
         self.kernel = TickSchedules(graph, self.means, self.pools, self.sizes)
+        self.plan: Plan | None = None
 
     def draws(self, count: int, purpose: str) -> list[tuple[list[int], float]]:
         """`count` timed vectors of durations; each purpose has its own: nothing is judged on what selected it."""
@@ -166,7 +169,7 @@ class _Problem:
         """The candidates' priorities by name, what most often pays first; candidates that agree appear once."""
         workers = sum(n or len(self.graph) for n in self.sizes)
         risky = risk_ranks(self.graph, self.estimates, workers)
-        passes, search = (
+        passes, self.plan = (
             plan(
                 self.graph,
                 self.means,
@@ -182,10 +185,10 @@ class _Problem:
         found = {
             REFERENCE: reference,
             "mean-plus-sd": risky["mean-plus-sd"],
-            "iterated-greedy": search.priorities,
+            "iterated-greedy": self.plan.greedy,
             **risky,
-            "forward-backward": passes.priorities,
-            "blend": _blend(search.priorities, risky["mean-plus-sd"]),
+            "forward-backward": passes.greedy,
+            "blend": _blend(self.plan.greedy, risky["mean-plus-sd"]),
         }
         distinct: dict[tuple[int, ...], str] = {}
         for name, priorities in found.items():
@@ -226,14 +229,6 @@ class _Problem:
                 fit = {name for name in by_mean if not _hopeless(found[name], leader)} | {REFERENCE}
                 running = {name: order for name, order in running.items() if name in fit}
         return found
-
-
-def in_order(order: Sequence[int]) -> list[float]:
-    """Priorities that rank the tasks as they stand in `order`."""
-    priorities = [0.0] * len(order)
-    for position, task in enumerate(order):
-        priorities[task] = float(-position)
-    return priorities
 
 
 def _blend(a: Sequence[float], b: Sequence[float]) -> list[float]:

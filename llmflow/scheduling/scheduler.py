@@ -19,6 +19,7 @@ from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.groups import Group, Settling
 from llmflow.scheduling.hedging import Hedger, Hedging
+from llmflow.scheduling.idling import KEPT, Hold, Idling
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
 from llmflow.scheduling.rules import judge
 from llmflow.scheduling.state import (
@@ -39,7 +40,8 @@ class Scheduler:
     """Decides for one run. `specs` and `priorities` are per stage (`Graph.stages`); higher goes first.
 
     `workers` caps the run over all pools, 0 = no cap. `seed` is for the jitter of retries alone.
-    `hedging`: which calls may be doubled; None = none.
+    `hedging`: which calls may be doubled; None = none. `holds`: which tasks are held back on purpose
+    (see `idling`); not together with hedging, which would take the worker that is kept free.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Scheduler:
         fail_fast: bool = False,
         seed: int = 0,
         hedging: Hedging | None = None,
+        holds: Sequence[Hold] = (),
     ) -> None:
         self.graph = graph
         self.specs = specs
@@ -91,6 +94,7 @@ class Scheduler:
         if hedging is not None and hedging.rules:
             self._hedger = Hedger(hedging, len(pools))
             self._hedger.planned(graph.stages)
+        self._idling = Idling(holds) if holds else None
         self._out: list[ev.Event] = []
         self._on: dict[type[Any], Callable[[Any], None]] = {
             ev.RunStarted: self._fold,
@@ -266,6 +270,8 @@ class Scheduler:
             return
         task, at, kind = event.task, event.at, event.kind
         spec = self.specs[self._stages[task]]
+        if self._idling is not None:
+            self._let_go(self._idling.give_up(), at)
         again = event.retryable and kind in spec.retry.on and not self.stopping
         delay = self._backoff(event, spec) if again else None
         if delay is not None:
@@ -286,6 +292,8 @@ class Scheduler:
             return
         self._fold(event)
         self._enqueue(task, event.at, proceed=True)
+        if self._idling is not None and self._idling.keeps(task):
+            self._let_go(self._idling.give_up(), event.at)
 
     def _alarm_rang(self, event: ev.AlarmRang) -> None:
         if not isnan(self.state.alarm):
@@ -424,11 +432,30 @@ class Scheduler:
             if head is None:
                 return
             task = heappop(queues[best])[2]
+            if self._idling is not None and self._hold_back(task, at, self._idling):
+                continue
             endpoint, worker = pools[best].acquire()
             self._holding += 1
             self._start(task, at, best, endpoint, worker)
             if cap and self._holding >= cap:
                 return
+
+    def _hold_back(self, task: int, at: float, idling: Idling) -> bool:
+        """Whether the task waits though it could start; if it may start, those that wait for it may go, too."""
+        patience = idling.patience(task)
+        if patience:
+            self._set_timer(task, at, at + patience, KEPT)
+            idling.keep(task, self._timers)
+        else:
+            self._let_go(idling.started(task), at)
+        return patience > 0
+
+    def _let_go(self, kept: Sequence[tuple[int, int]], at: float) -> None:
+        """Tasks that were held back may queue again, ahead of their timers."""
+        for task, timer in kept:
+            if self.state.timers.get(timer) == task:
+                self._fold(ev.TimerFired(at, timer))
+                self._enqueue(task, at, proceed=True)
 
     def _start(self, task: int, at: float, pool: int, endpoint: int, worker: int, *, condition: bool = False) -> None:
         self._attempts += 1

@@ -10,6 +10,7 @@ from llmflow.scheduling.graph import Graph
 
 if TYPE_CHECKING:
     from llmflow.scheduling.estimates import Estimate
+    from llmflow.scheduling.idling import Hold
     from llmflow.scheduling.portfolio import Evidence
 
 CRITICAL_PATH, STOCHASTIC = "critical-path", "stochastic"
@@ -45,6 +46,8 @@ class Setting:
     clock: Callable[[], float] = still
     iterations: int = 500
     """Bounds each search, whatever the clock says."""
+    may_idle: bool = False
+    """Whoever dispatches follows holds (see `idling`), so a worker may be kept free on purpose."""
 
     @property
     def means(self) -> list[float]:
@@ -71,3 +74,5 @@ class Decision:
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     samples: int = 0
+    holds: tuple[Hold, ...] = ()
+    """Tasks to be held back on purpose, for a worker that another one will need a moment later."""

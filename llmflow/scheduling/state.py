@@ -51,7 +51,7 @@ MOVES: dict[type[Any], tuple[frozenset[int], int | None]] = {
     ev.AttemptSucceeded: (frozenset({RUNNING}), None),
     ev.AttemptFailed: (frozenset({RUNNING}), None),
     ev.AttemptCancelled: (frozenset({RUNNING}), None),
-    ev.TimerSet: (frozenset({RUNNING}), WAITING),
+    ev.TimerSet: (frozenset({READY, RUNNING}), WAITING),
     ev.TaskSucceeded: (frozenset({RUNNING}), SUCCEEDED),
     ev.TaskFailed: (frozenset({RUNNING}), None),
     ev.TaskSkipped: (frozenset({READY, RUNNING}), SKIPPED),

@@ -5,8 +5,8 @@ durations are uncertain, a portfolio of orders is tried on common sampled durati
 Both have a budget of real time, by default a share of the run that no one notices. Where the budget
 does not suffice, or there is nothing to go by, the critical path on expected durations stands.
 
-A plan may let a worker idle on purpose, which no order of priorities can express. The runtime
-follows priorities, so such a plan is used only as far as its order alone is better.
+A plan may let a worker idle on purpose, which no order of priorities can express. It is followed (see
+`idling`) only where every duration is all but certain and the simulated runs say that it pays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from llmflow.scheduling.bounds import pooled_lower_bound
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import upward_ranks
-from llmflow.scheduling.improve import plan
+from llmflow.scheduling.idle_plan import near_certain, where_it_pays
+from llmflow.scheduling.improve import Plan, plan
 from llmflow.scheduling.list_schedule import list_schedule
 from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.portfolio import SAMPLES, Evidence, choose
@@ -34,6 +35,9 @@ CHOOSER = (0.3, 0.01)
 
 PACE = 0.5e-6
 """Seconds of one list schedule per task on a fast machine: what cannot fit even there is not begun."""
+
+FOR_IDLING = 0.15
+"""The share of a budget that is left for finding out whether keeping workers free pays."""
 
 FIRST_PLAN = 30e-6
 """Seconds per task before the search for a plan has anything to show."""
@@ -114,12 +118,14 @@ def _chosen(
     budget = _budget(setting, CHOOSER, workers, pool_of)
     if budget < 2 * SAMPLES * PACE * len(setting.graph):
         return None
+    began = setting.clock()
+    near = setting.may_idle and near_certain(beliefs)
     choice = choose(
         setting.graph,
         beliefs,
         workers,
         seed=setting.seed,
-        budget_s=budget,
+        budget_s=budget * (1 - FOR_IDLING) if near else budget,
         clock=setting.clock,
         pool_of=pool_of,
         iterations=setting.iterations,
@@ -132,7 +138,11 @@ def _chosen(
     else:
         gain = -100 * found.difference / (found.mean - found.difference)
         reason = f"{gain:.2g} % shorter than the critical path over {choice.samples} sampled runs"
-    return Decision(STOCHASTIC, choice.policy, choice.priorities, reason, choice.evidence, choice.samples)
+    decision = Decision(STOCHASTIC, choice.policy, choice.priorities, reason, choice.evidence, choice.samples)
+    if near and choice.plan is not None:
+        ends = began + budget
+        return where_it_pays(decision, choice.plan, setting, workers, pool_of, beliefs, lambda: setting.clock() < ends)
+    return decision
 
 
 def _planned(
@@ -142,26 +152,35 @@ def _planned(
     budget = _budget(setting, PLANNER, workers, pool_of)
     if budget < FIRST_PLAN * len(graph):
         return None
+    began = setting.clock()
     first = list_schedule(graph, means, reference, workers, pool_of).makespan
     found = plan(
         graph,
         means,
         workers,
-        budget_s=budget,
+        budget_s=budget * (1 - FOR_IDLING) if setting.may_idle else budget,
         seed=setting.seed,
         clock=setting.clock,
         pool_of=pool_of,
         iterations=setting.iterations,
     )
-    length = list_schedule(graph, means, found.priorities, workers, pool_of).makespan
-    name = found.method.replace(" ", "-")
+    decision = _in_words(found, first, reference)
+    if not setting.may_idle:
+        return decision
+    ends = began + budget
+    return where_it_pays(decision, found, setting, workers, pool_of, setting.estimates, lambda: setting.clock() < ends)
+
+
+def _in_words(found: Plan, first: float, reference: list[float]) -> Decision:
+    """The plan's best order beside the critical path `reference`, which takes `first`."""
+    length, name = found.greedy_makespan, found.method.replace(" ", "-")
     evidence = [Evidence(CRITICAL_PATH, first, 0.0, 0.0)]
     if name != CRITICAL_PATH:
         evidence.append(Evidence(name, length, length - first, 0.0))
     if name != CRITICAL_PATH and length < first * (1 - 1e-9):
         proved = "; no schedule is shorter" if length <= found.bound.value * (1 + 1e-9) else ""
         reason = f"{100 * (first - length) / first:.2g} % shorter than the critical path as planned{proved}"
-        return Decision(STOCHASTIC, name, found.priorities, reason, tuple(evidence), 1)
+        return Decision(STOCHASTIC, name, found.greedy, reason, tuple(evidence), 1)
     if first <= found.bound.value * (1 + 1e-9):
         reason = "the critical path meets the lower bound: no schedule is shorter"
     else:
