@@ -25,7 +25,7 @@ from random import Random
 from statistics import fmean, median
 
 from bench.measuring import ROOT, print_table, say_machine
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, execute
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.scheduling import events as ev
@@ -114,7 +114,7 @@ def ours(sleep: Sleeps, workers: int, *, barrier: bool) -> Measured:
 
     async def run() -> float:
         options = RunOptions(
-            inputs={}, policy="critical-path", estimates=estimates(compiled, None), environment={}, views=[watch]
+            inputs={}, policy="critical-path", beliefs=believed(compiled, None), environment={}, views=[watch]
         )
         result = await execute(compiled, options)
         if result.status != "succeeded":

@@ -99,7 +99,7 @@ def llmflow(kind: str) -> Callable[[str, int, int], dict[str, float]]:
     """One run over a warm-up's worth of tasks, then one over all: the second less what a run of one task costs."""
 
     def client(url: str, calls: int, in_flight: int) -> dict[str, float]:
-        from llmflow.binding.estimates import estimates
+        from llmflow.binding.estimates import believed
         from llmflow.binding.execution import RunOptions, execute
         from llmflow.binding.loading import bind, load_file, model_choice
         from llmflow.history.store import Store
@@ -119,7 +119,7 @@ def llmflow(kind: str) -> Callable[[str, int, int], dict[str, float]]:
                     options = RunOptions(
                         inputs={},
                         policy="critical-path",
-                        estimates=estimates(compiled, store),
+                        beliefs=believed(compiled, store),
                         environment={},
                         store=store,
                         views=[PlainLines(nowhere)],

@@ -26,12 +26,13 @@ it holds first then what they mean"""
 LLMFLOW = """
 import gc, sys
 gc.disable()  # as the command line does
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.reports.plan import make_plan
 compiled = bind(load_file(sys.argv[1]), model_choice(()), "50")
-plan = make_plan(compiled.graph, compiled.specs, compiled.pools, estimates(compiled, None), policy="critical-path",
-    compare=["critical-path"], workers=compiled.workers)
+beliefs = believed(compiled, None).estimates
+plan = make_plan(compiled.graph, compiled.specs, compiled.pools, beliefs,
+    policy="critical-path", compare=["critical-path"], workers=compiled.workers)
 assert plan.makespan > 0 and len(plan.tasks) == int(sys.argv[2])
 """
 READ_ONLY = """

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from bench.measuring import ROOT, print_table, say_machine
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.history.store import Store
@@ -39,7 +39,7 @@ def run(folder: Path, workers: str, policy: str) -> RunResult:
         options = RunOptions(
             inputs={},
             policy=policy,
-            estimates=estimates(compiled, store),
+            beliefs=believed(compiled, store),
             environment={},
             store=store,
             views=[PlainLines(nowhere)],

@@ -18,7 +18,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice
 from llmflow.binding.recall import Recall
@@ -164,7 +164,7 @@ def run(
     options = RunOptions(
         inputs={**check_inputs(pipeline, dict(inputs or {})), **(unchecked or {})},
         policy=choose_policy(pipeline, policy),
-        estimates=estimates(compiled, None),
+        beliefs=believed(compiled, None),
         environment=os.environ,
         fail_fast=fail_fast or pipeline.scheduling.fail_fast,
         views=[watcher],

@@ -16,7 +16,7 @@ from command_line import EXAMPLES, llmflow
 from fake_server import FakeServer
 from worked_example import DURATIONS, EDGES
 
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.runtime.clock import VirtualTimeLoop
@@ -117,7 +117,7 @@ def test_a_run_of_the_worked_example_on_virtual_time_takes_what_the_plan_says(
     async def main() -> RunResult:
         compiled = bind(load_file(WORKED), model_choice(()), workers)
         return await execute(
-            compiled, RunOptions(inputs={}, policy=policy, estimates=estimates(compiled, None), environment={})
+            compiled, RunOptions(inputs={}, policy=policy, beliefs=believed(compiled, None), environment={})
         )
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

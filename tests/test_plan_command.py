@@ -11,7 +11,7 @@ from command_line import EXAMPLES, llmflow, pipeline
 from random_schedules import random_graph
 from virtual_run import on_virtual_time
 
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.binding.planning import Question
@@ -290,8 +290,7 @@ def test_a_run_takes_what_its_plan_says_in_an_order_that_only_a_search_finds(tmp
     assert plan.decision.evidence[-1].mean == plan.makespan
 
     async def run() -> RunResult:
-        beliefs = estimates(compiled, None)
-        options = RunOptions({}, "stochastic", beliefs, environment={}, plan_budget=60.0)
+        options = RunOptions({}, "stochastic", believed(compiled, None), environment={}, plan_budget=60.0)
         return await execute(compiled, options)
 
     result = on_virtual_time(run())

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, source_text
 from llmflow.history.location import store_dir
@@ -48,7 +48,7 @@ async def run_async(
         options = RunOptions(
             inputs=given,
             policy=choose_policy(pipeline, policy),
-            estimates=estimates(compiled, history),
+            beliefs=believed(compiled, history),
             environment=os.environ,
             store=history,
             fail_fast=fail_fast or pipeline.scheduling.fail_fast,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from llmflow.binding.compile import Compiled
 from llmflow.binding.forecast import TooLargeToPlan, forecast
 from llmflow.scheduling.policies import POLICIES
-from llmflow.scheduling.setting import Decision, Setting
+from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llmflow.history.store import Store
     from llmflow.scheduling.estimates import Estimate
@@ -54,6 +54,34 @@ def decide(
             clock=time.perf_counter,
         )
     )
+
+
+def ranking(compiled: Compiled, decision: Decision) -> Callable[[Sequence[Estimate]], list[float]] | None:
+    """How priorities follow from new beliefs while a run goes on; None where they would change nothing.
+
+    That is where no worker is short, where the order does not go by durations, and where it was found
+    by a search: that took longer than a run can wait for in its midst.
+    """
+    from llmflow.scheduling.graph import upward_ranks
+    from llmflow.scheduling.stochastic import MEAN_PLUS_SD
+
+    if not compiled.workers and not any(compiled.pools[pool].size for pool in compiled.pool_of if pool >= 0):
+        return None
+    order = compiled.shadow.order()
+    final = [spec.final for spec in compiled.specs]
+
+    def critical_path(estimates: Sequence[Estimate]) -> list[float]:
+        means = [0.0 if f else e.mean for f, e in zip(final, estimates, strict=True)]
+        return upward_ranks(compiled.shadow, means, order)
+
+    def mean_plus_sd(estimates: Sequence[Estimate]) -> list[float]:
+        risky = [0.0 if f else e.mean + e.sd for f, e in zip(final, estimates, strict=True)]
+        return upward_ranks(compiled.shadow, risky, order)
+
+    if decision.policy == STOCHASTIC:
+        return mean_plus_sd if decision.order in (CRITICAL_PATH, MEAN_PLUS_SD) else None
+    rules = {CRITICAL_PATH: critical_path, "longest-task": lambda estimates: [e.mean for e in estimates]}
+    return rules.get(decision.policy)
 
 
 def predict(

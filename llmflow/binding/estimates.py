@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from llmflow.binding.asking import written_hash
 from llmflow.binding.compile import Compiled
 from llmflow.binding.stages import Stage
@@ -11,51 +15,69 @@ from llmflow.language.pipeline import EstimateSpec
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.pools import CONTROL
 
+if TYPE_CHECKING:
+    from llmflow.history.records import SampleRecord
+    from llmflow.scheduling.learning import Learner, Subject
+
 UNIT = 1.0
 """Seconds that a task counts for of which nothing is known: the shape of the graph decides."""
 
 
-def estimates(compiled: Compiled, store: Store | None) -> list[Estimate]:
-    """One belief per stage, in seconds; steps that hold no worker take none.
+@dataclass(frozen=True, slots=True)
+class Beliefs:
+    """What is believed before anything begins, and what that rests on.
 
-    An estimate that is written wins over the history of a simulated task: it *is* the truth there.
+    `estimates`: per stage, in seconds; steps that hold no worker take none. `asked`: the stages about
+    which history may know something, each with the author's word. `own`: the pipeline's youngest
+    successful attempts. `learner`: what was made of them, None where there was nothing to learn from.
+    """
+
+    estimates: Sequence[Estimate]
+    asked: Sequence[tuple[Stage, Estimate | None]] = ()
+    own: Sequence[SampleRecord] = ()
+    learner: Learner | None = None
+
+
+def believed(compiled: Compiled, store: Store | None) -> Beliefs:
+    """An estimate that is written wins over the history of a simulated task: it *is* the truth there.
+
+    Unless the provider's `durations` say what is true.
     """
     nothing = Estimate(0.0, 0.0, "default", 0)
     unit = Estimate(UNIT, 0.0, "default", 0)
     authors: dict[tuple[float, float], Estimate] = {}
     found = [nothing] * len(compiled.stages)
-    asked: list[tuple[Stage, str, Estimate | None]] = []
-    for stage, spec, models in zip(compiled.stages, compiled.specs, compiled.models, strict=True):
+    asked: list[tuple[Stage, Estimate | None]] = []
+    for stage, spec in zip(compiled.stages, compiled.specs, strict=True):
         if spec.pools[0] == CONTROL:
             continue
         written = _as_written(stage.task.estimate, authors)
         provider = compiled.providers[spec.pools[0]]
-        if written is not None and provider is not None and provider.kind == "simulated":
-            found[stage.index] = written
-        else:
-            found[stage.index] = written or unit
-            asked.append((stage, models[0] if models else "", written))
-    if asked and store is not None:
-        for index, belief in _learned(compiled, store, asked).items():
-            found[index] = belief
-    return found
-
-
-def _learned(compiled: Compiled, store: Store, asked: list[tuple[Stage, str, Estimate | None]]) -> dict[int, Estimate]:
-    """What history says of these stages (stage, model, the author's word); empty where there is none."""
+        found[stage.index] = written or unit
+        is_truth = provider is not None and provider.kind == "simulated" and stage.task.id not in provider.durations
+        if written is None or not is_truth:
+            asked.append((stage, written))
+    if not asked or store is None:
+        return Beliefs(found, asked)
     own = latest_samples(store, compiled.pipeline.key)
-    models = sorted({model for _, model, _ in asked if model})
+    models = sorted({model for stage, _ in asked for model in compiled.models[stage.index][:1]})
     others = latest_samples_of_others(store, models, besides=compiled.pipeline.key)
     if not own and not others:
-        return {}
-    from llmflow.scheduling.learning import Learner, Subject
+        return Beliefs(found, asked)
+    from llmflow.scheduling.learning import Learner
 
     learner = Learner(own, others)
+    for stage, written in asked:
+        found[stage.index] = learner.estimate(subject_of(compiled, stage, written))
+    return Beliefs(found, asked, own, learner)
 
-    def learned(stage: Stage, model: str, written: Estimate | None) -> Estimate:
-        return learner.estimate(Subject(stage.name, model=model, template=written_hash(stage.task), author=written))
 
-    return {stage.index: learned(stage, model, written) for stage, model, written in asked}
+def subject_of(compiled: Compiled, stage: Stage, written: Estimate | None) -> Subject:
+    """What a learner is asked of a stage: any of its items, on its first model, with its prompt as it stands."""
+    from llmflow.scheduling.learning import Subject
+
+    models = compiled.models[stage.index]
+    return Subject(stage.name, model=models[0] if models else "", template=written_hash(stage.task), author=written)
 
 
 def _as_written(estimate: EstimateSpec | None, authors: dict[tuple[float, float], Estimate]) -> Estimate | None:

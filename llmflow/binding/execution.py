@@ -20,10 +20,14 @@ from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import decide, predict
+from llmflow.binding.estimates import Beliefs
 from llmflow.binding.expansion import Expansion
+from llmflow.binding.hedging import hedging
+from llmflow.binding.lessons import Lessons
 from llmflow.binding.nodes import Nodes
 from llmflow.binding.recall import Known, Recall
 from llmflow.binding.recording import Recording
+from llmflow.binding.sampling import Sampling
 from llmflow.binding.subpipelines import printed
 from llmflow.binding.values import Values
 from llmflow.binding.work import Ask, Work
@@ -41,7 +45,6 @@ from llmflow.runtime.clock import Clock
 from llmflow.runtime.engine import Engine
 from llmflow.runtime.signals import StopSignals
 from llmflow.scheduling import events as ev
-from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.state import FAILED, RunState
 from llmflow.standard_streams import complain
@@ -67,11 +70,13 @@ class RunOptions:
 
     inputs: Mapping[str, Any]
     policy: str
-    estimates: Sequence[Estimate]
+    beliefs: Beliefs
     environment: Mapping[str, str]
     store: Store | None = None
     fail_fast: bool = False
     seed: int = 0
+    learns: bool = True
+    """False: the order of the beginning stands, whatever the run's own answers teach."""
     plan_budget: float | None = None
     """Real seconds that deciding on an order may take; None: the policy's own measure."""
     source: str = ""
@@ -143,9 +148,10 @@ class _Run:
         earlier = options.earlier
         self.id = earlier.run if earlier is not None else new_run_id()
         self.started_at = earlier.started_at if earlier is not None else time.time()
-        means = [estimate.mean for estimate in options.estimates]
+        self.estimates = options.beliefs.estimates
+        means = [estimate.mean for estimate in self.estimates]
         self.decision = decide(
-            compiled, options.estimates, options.policy, seed=options.seed, budget_s=options.plan_budget
+            compiled, self.estimates, options.policy, seed=options.seed, budget_s=options.plan_budget
         )
         self.scheduler = Scheduler(
             compiled.graph,
@@ -155,6 +161,7 @@ class _Run:
             workers=compiled.workers,
             fail_fast=options.fail_fast,
             seed=options.seed,
+            hedging=hedging(compiled, self.estimates, options.store),
         )
         self.state: RunState = self.scheduler.state
         self.clock = Clock(
@@ -174,7 +181,7 @@ class _Run:
             providers,
             code,
             self.clock,
-            estimates=options.estimates,
+            estimates=self.estimates,
             keep=self._keep,
             progress=self.context.live_tokens.__setitem__,
             warn=self._note,
@@ -183,19 +190,24 @@ class _Run:
             approved=options.approved,
             ask=options.ask,
         )
+        self.sampling = Sampling(compiled, self.nodes, self.started_at)
+        self.lessons: Lessons | None = None
+        if options.learns:
+            self.lessons = Lessons(compiled, options.beliefs, self.decision, self.state, self.scheduler.rerank)
         self.recording: Recording | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
 
     async def carry_out(self, stack: AsyncExitStack) -> RunResult:
         options = self.options
         if options.store is not None:
-            predicted = predict(self.compiled, options.estimates, self.decision, options.store, seed=options.seed)
+            predicted = predict(self.compiled, self.estimates, self.decision, options.store, seed=options.seed)
             self.recording = Recording(
                 self.id,
                 self.started_at,
                 self.compiled,
                 self.nodes,
                 options,
+                self.sampling,
                 forecast={**(predicted or {}), "decision": decision_json(self.decision)},
                 version=__version__,
             )
@@ -256,8 +268,11 @@ class _Run:
     def _keep(self, answered: Answered) -> None:
         self.context.live_tokens.pop(answered.started.task, None)
         self.chronicle.answered(answered.started.attempt, answered.duration, invalid=not answered.accepted)
+        sample = self.sampling.of_answer(answered)
         if self.recording is not None:
-            self.recording.keep(answered)
+            self.recording.keep(answered, sample)
+        if sample is not None and self.lessons is not None:
+            self.lessons.take_in(self.nodes[answered.started.task].stage.index, sample)
 
     def _tick(self) -> None:
         self._each_view(lambda view: view.tick())
@@ -276,7 +291,7 @@ class _Run:
 
     def _context(self, means: Sequence[float]) -> RunContext:
         compiled, stages = self.compiled, self.compiled.graph.stages
-        known = any(estimate.source != "default" for estimate in self.options.estimates)
+        known = any(estimate.source != "default" for estimate in self.estimates)
         models = [candidates[0] if candidates else "" for candidates in compiled.models]
         return RunContext(
             name=compiled.pipeline.name,
@@ -308,6 +323,7 @@ class _Run:
         booking = self._booking(summary)
         if booking is not None:
             document["time"] = booking_json(booking, self.compiled.graph.names)
+        document["ranks_renewed"] = self.lessons.renewed if self.lessons is not None else 0
         if problem:
             document["problem"] = problem
         if self.recording is not None:

@@ -96,6 +96,7 @@ def provider_config(name: str, pipeline: Pipeline, *, seed: int) -> ProviderConf
         endpoints=spec.endpoints,
         api_key_env=spec.api_key_env,
         speed=spec.speed,
+        durations=spec.durations,
         answers=spec.answers,
         seed=seed,
     )

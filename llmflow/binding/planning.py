@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import decide
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.forecast import forecast
 from llmflow.binding.loading import bind, load_file, model_choice, parse_workers
 from llmflow.errors import UsageError
@@ -88,7 +88,7 @@ class Question:
 
 def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan:
     """The plan under the policy asked for; nothing is called, imported or started."""
-    beliefs = estimates(compiled, store)
+    beliefs = believed(compiled, store).estimates
     planned = forecast(compiled, beliefs, store)
 
     def ranked(policy: str) -> Decision:

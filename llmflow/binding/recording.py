@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmflow.binding.answered import Answered
-from llmflow.binding.asking import written_hash
 from llmflow.binding.compile import Compiled
 from llmflow.binding.nodes import Nodes
-from llmflow.binding.stages import Stage
+from llmflow.binding.sampling import Sampling
 from llmflow.history.journal import Journal
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
 from llmflow.language.rows import Rows
@@ -38,15 +37,15 @@ class Recording:
         compiled: Compiled,
         nodes: Nodes,
         options: RunOptions,
+        sampling: Sampling,
         *,
         forecast: Mapping[str, Any],
         version: str,
     ) -> None:
         assert options.store is not None
         self._compiled, self._nodes, self._content = compiled, nodes, options.keep_content
-        self._started_at = started_at
+        self._sampling, self._started_at = sampling, started_at
         self._began: dict[int, ev.AttemptStarted] = {}
-        self._templates: dict[int, str] = {}
         if options.earlier is not None:
             self._journal = Journal.resume(options.store, run)
         else:
@@ -87,7 +86,7 @@ class Recording:
             elif isinstance(event, ev.AttemptFailed | ev.AttemptCancelled):
                 started = self._began.pop(event.attempt, None)
                 if started is not None:
-                    self._sample_failure(started, event)
+                    self._journal.sample(self._sampling.of_failure(started, event))
         return self._journal.write(events if self._content else [_without_detail(event) for event in events])
 
     def tasks(self, ids: range) -> None:
@@ -100,13 +99,18 @@ class Recording:
             kind = stage.task.action if stage.item < 0 else "foreach" if stage.task.foreach is not None else "reduce"
             records.append(
                 TaskRecord(
-                    index, name, address, kind=kind, model=self._model(stage, 0), dependencies=graph.waited_for(index)
+                    index,
+                    name,
+                    address,
+                    kind=kind,
+                    model=self._sampling.model(stage, 0),
+                    dependencies=graph.waited_for(index),
                 )
             )
         self._journal.tasks(records)
 
-    def keep(self, answered: Answered) -> None:
-        """Queue an answer and its sample, ahead of the event that tells of its end."""
+    def keep(self, answered: Answered, sample: SampleRecord | None) -> None:
+        """Queue an answer and its sample (None: nothing was measured), ahead of the event that tells of its end."""
         started, reply = answered.started, answered.reply
         node = self._nodes[started.task]
         text = reply.value if isinstance(reply.value, str) and reply.value != answered.output else None
@@ -119,9 +123,9 @@ class Recording:
             text=text,
             messages=reply.asked,
             finish_reason=reply.finish_reason,
-            model=self._model(node.stage, started.candidate),
+            model=self._sampling.model(node.stage, started.candidate),
             answered_by=reply.answered_by,
-            endpoint=self._endpoint(started),
+            endpoint=self._sampling.endpoint(started),
             usage=reply.usage or Usage(),
             duration=answered.duration,
             first_token=reply.first_token,
@@ -133,21 +137,8 @@ class Recording:
         if not self._content:
             record = replace(record, output=None, text=None, messages=None, key="", parts={})
         self._journal.answer(record)
-        if started.pool == CONTROL or reply.given_at is not None:
-            return
-        self._journal.sample(
-            self._sample(
-                started,
-                duration=answered.duration,
-                began=answered.began,
-                outcome="succeeded" if answered.accepted else "invalid_output",
-                concurrency=answered.concurrency,
-                prompt_chars=reply.prompt_chars,
-                input_tokens=reply.usage.input_tokens if reply.usage is not None else None,
-                output_tokens=reply.usage.output_tokens if reply.usage is not None else None,
-                first_token=reply.first_token,
-            )
-        )
+        if sample is not None:
+            self._journal.sample(sample)
 
     def finish(self, status: str, summary: RunSummary, document: Mapping[str, Any]) -> None:
         """Queue how the run ended."""
@@ -159,45 +150,6 @@ class Recording:
     def close(self) -> None:
         """Commit what is queued and let go of the run. Raises StoreError if the writer has failed."""
         self._journal.close()
-
-    def _sample_failure(self, started: ev.AttemptStarted, event: ev.AttemptFailed | ev.AttemptCancelled) -> None:
-        outcome = event.kind.value if isinstance(event, ev.AttemptFailed) else "cancelled"
-        self._journal.sample(self._sample(started, duration=event.at - started.at, began=started.at, outcome=outcome))
-
-    def _sample(
-        self, started: ev.AttemptStarted, *, duration: float, began: float, outcome: str, **measured: Any
-    ) -> SampleRecord:
-        node = self._nodes[started.task]
-        provider = self._compiled.providers[started.pool]
-        name, address = self._nodes.name(started.task)
-        return SampleRecord(
-            task=name,
-            item=address,
-            duration=duration,
-            started_at=self._started_at + began,
-            model=self._model(node.stage, started.candidate),
-            kind=provider.kind if provider is not None else node.stage.task.action,
-            endpoint=self._endpoint(started),
-            template=self._template(node.stage),
-            number=started.number,
-            outcome=outcome,
-            **measured,
-        )
-
-    def _model(self, stage: Stage, candidate: int) -> str:
-        models = self._compiled.models[stage.index]
-        return models[candidate] if models else ""
-
-    def _endpoint(self, started: ev.AttemptStarted) -> str:
-        provider = self._compiled.providers[started.pool] if started.pool != CONTROL else None
-        urls = provider.urls if provider is not None else ()
-        return urls[started.endpoint] if started.endpoint < len(urls) else ""
-
-    def _template(self, stage: Stage) -> str:
-        """A hash of what the author wrote for the model, so that a changed prompt starts a new series."""
-        if stage.index not in self._templates:
-            self._templates[stage.index] = written_hash(stage.task)
-        return self._templates[stage.index]
 
 
 def _without_detail(event: ev.Event) -> ev.Event:

@@ -10,7 +10,7 @@ from math import fsum
 from typing import Any
 
 from llmflow.binding.compile import Compiled
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import choose_policy, load_file, model_choice, parse_budget, parse_workers
 from llmflow.binding.planning import Case, Question, plan_of
@@ -58,7 +58,6 @@ def compare(
     try:
         for size in sizes:
             compiled = replace(case, workers=size).bound()
-            beliefs = estimates(compiled, history)
             for name in names:
                 question = Question(name, compare=[], samples=samples, budget_s=parse_budget(plan_budget))
                 plan = plan_of(compiled, history, question)
@@ -66,7 +65,7 @@ def compare(
                     options = RunOptions(
                         inputs=given,
                         policy=name,
-                        estimates=beliefs,
+                        beliefs=believed(compiled, history),
                         environment=os.environ,
                         plan_budget=question.budget_s,
                     )

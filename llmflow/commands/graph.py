@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.binding.outline import outline_of
 from llmflow.commands.console import deliver
@@ -41,7 +41,7 @@ def graph(
     compiled = bind(load_file(file, choice), choice, workers)
     history = Store.open_if_there(store_dir(store, os.environ))
     try:
-        outline = outline_of(compiled, estimates(compiled, history), history)
+        outline = outline_of(compiled, believed(compiled, history).estimates, history)
     finally:
         if history is not None:
             history.close()

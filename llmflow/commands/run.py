@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llmflow.binding.caching import Cache
-from llmflow.binding.estimates import estimates
+from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, parse_budget, source_text
 from llmflow.binding.recall import Recall
@@ -133,7 +133,7 @@ class RunCommand:
         options = RunOptions(
             inputs=inputs,
             policy=policy,
-            estimates=estimates(compiled, history),
+            beliefs=believed(compiled, history),
             environment=os.environ,
             store=history,
             fail_fast=words.fail_fast or pipeline.scheduling.fail_fast,

@@ -244,8 +244,8 @@ class _Loading:
 
     def _check_provider(self, kind: str, draft: Draft) -> None:
         """Keys that this kind has no use for, and two ways to say where it is."""
-        allowed = {"speed": ("simulated",), "answers": ("simulated", "mock")}
-        for key in ("base_url", "endpoints", "api_key_env", "speed", "answers"):
+        allowed = {"speed": ("simulated",), "durations": ("simulated",), "answers": ("simulated", "mock")}
+        for key in ("base_url", "endpoints", "api_key_env", "speed", "durations", "answers"):
             if draft.has(key) and kind not in allowed.get(key, ("openai", "anthropic", "ollama")):
                 self.reading.problem(
                     draft.node.key_place(key), f"a provider of kind `{kind}` has no `{key}`", "delete it"

@@ -30,6 +30,8 @@ class ProviderConfig:
     endpoints: tuple[str, ...] = ()
     api_key_env: str | None = None
     speed: float = 1.0
+    durations: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Task → seconds that a simulated call really takes, whatever is believed."""
     answers: Any = field(default=None, hash=False)
     seed: int = 0
     slots: int = 0

@@ -1,5 +1,7 @@
 """No model: waits as long as the estimate says, scaled by the run's speed, and makes an answer up.
 
+Where the author wrote `durations`, these are what calls really take, and the estimate is a mere belief.
+
 A duration is drawn from a log-normal distribution with the estimate's mean and standard deviation, from
 dice that are seeded by (seed, task, attempt): the same whatever order the calls come in.
 """
@@ -26,12 +28,14 @@ class SimulatedProvider:
     def __init__(self, config: ProviderConfig, environment: Mapping[str, str]) -> None:
         if not config.speed > 0:
             raise SetupError(f"provider {config.name}: speed must be above 0, not {config.speed:g}")
-        self._speed, self._seed = config.speed, config.seed
+        self._speed, self._seed, self._durations = config.speed, config.seed, config.durations
         self._script = Script(config.answers)
 
     async def complete(self, request: Request, progress: Progress | None = None) -> Response:
         """Waits `drawn_duration / speed` seconds of real time. Never fails."""
-        duration = drawn_duration(request, self._seed)
+        duration = self._durations.get(_task_of(request.label))
+        if duration is None:
+            duration = drawn_duration(request, self._seed)
         try:
             text = as_text(self._script.next(request))
         except LookupError:
@@ -51,6 +55,11 @@ class SimulatedProvider:
         """Nothing is held."""
 
 
+def _task_of(label: str) -> str:
+    """The task's id, of `task`, `task[key]` and `parent/task[key]`."""
+    return label.partition("[")[0].rpartition("/")[2]
+
+
 def drawn_duration(request: Request, seed: int) -> float:
     """Seconds of the run that this attempt takes; exactly the expected ones where their deviation is 0."""
     mean, deviation = max(0.0, request.expected), request.expected_sd
@@ -58,5 +67,6 @@ def drawn_duration(request: Request, seed: int) -> float:
         return mean
     # The parameters of a log-normal with this mean and standard deviation (method of moments).
     variance = math.log1p((deviation / mean) ** 2)
-    dice = random.Random(f"{seed}\x00{request.label}\x00{request.attempt}")
+    copy = f"\x00{request.copy}" if request.copy else ""
+    dice = random.Random(f"{seed}\x00{request.label}\x00{request.attempt}{copy}")
     return dice.lognormvariate(math.log(mean) - variance / 2, math.sqrt(variance))

@@ -234,6 +234,10 @@ class Learner:
         self._add(series, sample)
         return series.count % max(1, min(series.count // 4, LATEST // 8)) == 0
 
+    def knows(self, task: str) -> bool:
+        """Whether anything was learned of the task itself; of others its estimate is that of any newcomer."""
+        return task in self._tasks
+
     def changes(self, task: str) -> int:
         """How often the task's level was seen to change; each time its estimate began anew."""
         own = list(self._tasks.get(task, {}).values())
