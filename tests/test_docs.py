@@ -145,7 +145,7 @@ def test_pipelines_on_a_page_are_right_unless_they_show_what_is_wrong(page: Path
         path = tmp_path / (name[1] if name is not None else f"{number}.yaml")
         whole = re.search(r"^tasks:", block.text, re.MULTILINE)
         path.write_text(block.text + ("" if whole else "tasks: {t: {prompt: x}}\n"), encoding="utf-8")
-        load(str(path))
+        assert load(str(path)).tasks, path.name
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.stem)
