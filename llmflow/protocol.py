@@ -84,8 +84,9 @@ class Request:
 
     `params` may hold `temperature top_p max_output_tokens stop seed`; anything else is passed
     through to the endpoint as it stands. `schema` is a JSON Schema the answer must fit.
-    `label` (`task` or `task[key]`), `attempt` (from 1), `expected` (mean seconds) and
-    `expected_sd` are there for providers that act a part (`simulated`, `mock`).
+    `label` (`task` or `task[key]`), `attempt` (from 1), `copy` (0, or which further call of that
+    attempt this is), `expected` (mean seconds) and `expected_sd` are there for providers that act
+    a part (`simulated`, `mock`).
     """
 
     model: str
@@ -97,6 +98,7 @@ class Request:
     endpoint: int = 0
     label: str = ""
     attempt: int = 1
+    copy: int = 0
     expected: float = 1.0
     expected_sd: float = 0.0
     expected_output_tokens: int | None = None

@@ -129,6 +129,7 @@ def test_run_json_has_the_promised_keys_and_numbers() -> None:
                 ],
             }
         ],
+        "second_calls": {"made": 0, "answered_first": 0},
         "usage": tokens,
         "cost_usd": None,
     }

@@ -46,7 +46,8 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """`began` in run seconds, `duration` in seconds; `concurrency`: attempts running in its pool at the start, itself
-    included. `output` is what templates see; `problem` says what was wrong with an answer that was not accepted."""
+    included. `output` is what templates see; `problem` says what was wrong with an answer that was not accepted.
+    `unused`: another call of the same attempt had answered before."""
 
     started: AttemptStarted
     reply: Reply
@@ -56,6 +57,7 @@ class Answered:
     began: float
     duration: float
     concurrency: int
+    unused: bool = False
 
 
 def key_from(parts: Mapping[str, Any], **written: str) -> Key:

@@ -26,9 +26,19 @@ MAX_IMAGE = 20 * 1024 * 1024
 
 
 def request_for(
-    node: Node, started: AttemptStarted, model: str, scope: Mapping[str, Any], loop: Loop, estimate: Estimate
+    node: Node,
+    started: AttemptStarted,
+    model: str,
+    scope: Mapping[str, Any],
+    loop: Loop,
+    estimate: Estimate,
+    *,
+    copy: int = 0,
 ) -> Request:
-    """The request of one attempt. Raises CallFailed(template) for what cannot be rendered."""
+    """The request of one attempt, or of its `copy`-th further call.
+
+    Raises CallFailed(template) for what cannot be rendered.
+    """
     task: Task = node.stage.task
     messages = [Message(m.role, clean_text(m.content.text(scope))) for m in task.messages]
     if task.images:
@@ -51,6 +61,7 @@ def request_for(
         endpoint=started.endpoint,
         label=node.stage.name if address is None else f"{node.stage.name}[{address}]",
         attempt=started.number,
+        copy=copy,
         expected=estimate.mean,
         expected_sd=estimate.sd,
         expected_output_tokens=task.estimate.output_tokens if task.estimate is not None else None,

@@ -70,6 +70,10 @@ class Work:
         self._cache, self._copied = cache, -1
         self._loops: dict[int, Loop] = {}
         self._running: dict[int, int] = {}
+        self._calls: dict[int, set[int]] = {}
+        """Node that may be hedged → its attempts under way that may still give its answer."""
+        self._outrun: set[int] = set()
+        """Attempts under way whose node another call has answered for."""
         self._written: dict[int, str] = {}
         self.in_doubt: list[str] = []
         """Tasks that were under way when the run was interrupted, and wait for a word to run again."""
@@ -198,18 +202,30 @@ class Work:
         scope = self._scope(index, node)
         pool = started.pool
         self._running[pool] = concurrency = self._running.get(pool, 0) + 1
+        calls = self._calls.setdefault(index, set()) if task.hedge is not None else set()
+        copy = len(calls)
+        calls.add(started.attempt)
         began = self._clock.now()
         try:
-            if task.cache is None:
-                reply = await self._reply(started, node, scope)
+            if task.cache is None or copy:
+                reply = await self._reply(started, node, scope, copy)
             else:
                 key = self._asked_key(started, node, scope)
                 reply = await self._cache.once(key.whole, lambda: self._reply(started, node, scope))
         finally:
             self._running[pool] -= 1
+            calls.discard(started.attempt)
+            if not calls and self._calls.get(index) is calls:
+                del self._calls[index]
+            unused = started.attempt in self._outrun
+            self._outrun.discard(started.attempt)
         duration = self._clock.now() - began
         if reply.usage is not None:
             self._values.add_usage(index, reply.usage)
+        if unused:
+            problem = "another call of the same attempt had answered before"
+            self._keep(Answered(started, reply, reply.value, False, problem, began, duration, concurrency, unused=True))
+            return "unused"
         output, problem, outcome = self._judge(index, node, reply, scope)
         self._keep(Answered(started, reply, output, not problem, problem, began, duration, concurrency))
         if task.cache is not None and not problem:
@@ -217,15 +233,20 @@ class Work:
         if outcome == "fail":
             kind = FailureKind.TRUNCATED if reply.finish_reason == "length" else FailureKind.INVALID_OUTPUT
             raise CallFailed(kind, problem)
-        return self._answered(index, node, output, scope) if outcome == "done" else outcome
+        if outcome == "done":
+            outcome = self._answered(index, node, output, scope)
+        if calls:
+            self._outrun |= calls
+            del self._calls[index]
+        return outcome
 
-    async def _reply(self, started: AttemptStarted, node: Node, scope: Scope) -> Reply:
+    async def _reply(self, started: AttemptStarted, node: Node, scope: Scope, copy: int = 0) -> Reply:
         task = node.stage.task
         total = self._clock.real(task.timeout.total if task.timeout.total is not None else DEFAULT_TOTAL)
         if task.action != "model":
             asked = self._code.asked(node, scope)
             return await within(lambda heard: self._code.run(node, asked), total=total)
-        request, pool = self._request(started, node, scope)
+        request, pool = self._request(started, node, scope, copy)
         provider = self._providers[pool]
         assert provider is not None
         index = started.task
@@ -234,7 +255,7 @@ class Work:
             lambda heard: provider.complete(request, heard),
             total=total,
             idle=idle,
-            progress=(lambda tokens: self._progress(index, tokens)) if request.stream else None,
+            progress=(lambda tokens: self._progress(index, tokens)) if request.stream and not copy else None,
         )
         return Reply(
             value=clean_text(response.text),
@@ -255,14 +276,14 @@ class Work:
             self._written[stage.index] = written_hash(stage.task)
         return request_key(request, provider, self._written[stage.index])
 
-    def _request(self, started: AttemptStarted, node: Node, scope: Scope) -> tuple[Request, int]:
+    def _request(self, started: AttemptStarted, node: Node, scope: Scope, copy: int = 0) -> tuple[Request, int]:
         """The request and the pool it goes to: of a step that only looks for an answer, the first candidate's."""
         stage = node.stage.index
         candidate = started.candidate
         model = self._compiled.models[stage][candidate]
         pool = self._compiled.specs[stage].pools[candidate]
         loop = self._loops.get(started.task) or Loop()
-        return request_for(node, started, model, scope, loop, self._estimates[stage]), pool
+        return request_for(node, started, model, scope, loop, self._estimates[stage], copy=copy), pool
 
     # ---- answers ----------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from llmflow.history.removal import FORGOTTEN
 from llmflow.history.store import Store
-from llmflow.scheduling.statistics import SUCCEEDED
+from llmflow.scheduling.statistics import OUTRUN, SUCCEEDED, UNUSED
 
-UNCOUNTED = ("cancelled", "cached")
+UNCOUNTED = ("cancelled", "cached", OUTRUN, UNUSED)
 """Outcomes that say nothing of how well a task does."""
 
 
@@ -57,6 +57,8 @@ class Counts(NamedTuple):
     output_tokens: float | None
     failures: tuple[tuple[str, int], ...]
     """(outcome, how often) of what failed, the commonest first."""
+    extra_calls: int = 0
+    """Calls that another call of the same attempt was faster than; they are no attempts of their own."""
 
 
 class Duration(NamedTuple):
@@ -87,7 +89,7 @@ def counts(store: Store, wanted: Wanted, *, items: bool = False) -> dict[Key, Co
     each = f"pipeline, task, model, {item} AS item"
     totals = f"""SELECT {each}, SUM(outcome NOT IN ({uncounted})), SUM({failed}), COUNT(DISTINCT template),
         AVG(CASE WHEN outcome = '{SUCCEEDED}' THEN input_tokens END),
-        AVG(CASE WHEN outcome = '{SUCCEEDED}' THEN output_tokens END)
+        AVG(CASE WHEN outcome = '{SUCCEEDED}' THEN output_tokens END), SUM(outcome IN ('{OUTRUN}', '{UNUSED}'))
         FROM series JOIN samples USING (series) {where} GROUP BY 1, 2, 3, 4 ORDER BY MIN(series)"""
     done = f"""SELECT pipeline, task, model, {item}, COUNT(*), SUM(first < last) FROM
         (SELECT pipeline, task, model, item, MAX(number) AS last, MIN(CASE WHEN {failed} THEN number END) AS first
@@ -102,10 +104,10 @@ def counts(store: Store, wanted: Wanted, *, items: bool = False) -> dict[Key, Co
         key = Key(*row[:4])
         failures[key] = (*failures.get(key, ()), (row[4], row[5]))
     found = {}
-    for *names, attempts, bad, prompts, entered, left in store.rows(totals, parameters):
+    for *names, attempts, bad, prompts, entered, left, extra in store.rows(totals, parameters):
         key = Key(*names)
         times, retried = executions.get(key, (0, 0))
-        found[key] = Counts(attempts, bad, times, retried, prompts, entered, left, failures.get(key, ()))
+        found[key] = Counts(attempts, bad, times, retried, prompts, entered, left, failures.get(key, ()), extra)
     return found
 
 

@@ -196,8 +196,9 @@ class Share:
         value = node.text if is_text(node) else reading.value(node)
         if value is INVALID:
             return INVALID
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
-        hint = f"write `{value if value >= 1 else 100 * value:g}%`" if is_number else ""
+        hint = ""
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
+            hint = f"write `{value if value >= 1 else 100 * value:g}%`"
         reading.problem(node.at, f"`{name}` must be {self.words}, not `{node.text[:40]}`", hint)
         return INVALID
 

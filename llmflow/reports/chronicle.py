@@ -30,12 +30,17 @@ from llmflow.scheduling.pools import CONTROL
     APPROVED,
     SETTLED,
     RESUMED,
-) = range(14)
-"""Codes of entries. `STARTED`: an attempt that holds a worker, `EVALUATED`: a step of ours that holds none."""
+    DOUBLED,
+    OUTRUN,
+) = range(16)
+"""Codes of entries. `STARTED`: an attempt that holds a worker, `EVALUATED`: a step of ours that holds none.
+
+`DOUBLED`: a second call of the attempt that is running; `OUTRUN`: the end of one that another call was faster than.
+"""
 
 OUTCOMES = {"done": DONE, "skip": DONE, "proceed": PROCEEDED, "again": AGAIN, "expand": EXPANDED, "hold": HELD}
 
-CAUSES = ("retry", "rate_limit", "fallback", "budget")
+CAUSES = ("retry", "rate_limit", "fallback", "budget", "worker_kept")
 """What a timer may be set for: `number` of a `TIMER_SET` is the place in here, -1 for any other."""
 
 
@@ -63,12 +68,16 @@ class Chronicle:
         """When the run ended, NaN as long as it has not."""
         self._seconds = array("d")
         self._invalid: set[int] = set()
+        self._calls: dict[int, int] = {}
+        """Task → how many calls of its attempt are under way that have not been outrun."""
+        self._outrun: set[int] = set()
         self._timers: dict[int, int] = {}
         self._on: dict[type[Any], Callable[[Any], None]] = {
             ev.AttemptStarted: self._started,
             ev.AttemptSucceeded: self._succeeded,
             ev.AttemptFailed: self._failed,
             ev.AttemptCancelled: self._cancelled,
+            ev.CancelRequested: self._cancel_requested,
             ev.TimerSet: self._timer_set,
             ev.TimerFired: self._timer_fired,
             ev.ApprovalGiven: self._approved,
@@ -125,16 +134,38 @@ class Chronicle:
         self.number.append(number)
 
     def _started(self, event: ev.AttemptStarted) -> None:
-        self._note(EVALUATED if event.pool == CONTROL else STARTED, event.at, event.task, event.pool)
+        if event.pool == CONTROL:
+            self._note(EVALUATED, event.at, event.task, event.pool)
+            return
+        calls = self._calls.get(event.task, 0)
+        self._note(DOUBLED if calls else STARTED, event.at, event.task, event.pool)
+        self._calls[event.task] = calls + 1
+
+    def _cancel_requested(self, event: ev.CancelRequested) -> None:
+        if event.reason == "outrun":
+            self._outrun.add(event.attempt)
 
     def _succeeded(self, event: ev.AttemptSucceeded) -> None:
-        self._note(OUTCOMES.get(event.outcome, PROCEEDED), event.at, event.task, event.attempt)
+        self._ended(OUTCOMES.get(event.outcome, PROCEEDED), event)
 
     def _failed(self, event: ev.AttemptFailed) -> None:
-        self._note(FAILED, event.at, event.task, event.attempt)
+        self._ended(FAILED, event)
 
     def _cancelled(self, event: ev.AttemptCancelled) -> None:
-        self._note(CANCELLED, event.at, event.task, event.attempt)
+        self._ended(CANCELLED, event)
+
+    def _ended(self, code: int, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> None:
+        """An attempt beside which another one goes on, or has answered, ends nothing of its task's."""
+        task, attempt = event.task, event.attempt
+        if attempt in self._outrun:
+            self._outrun.discard(attempt)
+            code = OUTRUN
+        elif self._calls.get(task, 0) > 1 and code in (FAILED, CANCELLED):
+            self._calls[task] -= 1
+            code = OUTRUN
+        else:
+            self._calls.pop(task, None)
+        self._note(code, event.at, task, attempt)
 
     def _timer_set(self, event: ev.TimerSet) -> None:
         self._timers[event.timer] = event.task

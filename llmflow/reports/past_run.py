@@ -6,14 +6,14 @@ of one that is still under way what is known of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import fsum
 from typing import Any, NamedTuple
 
 from llmflow.protocol import Usage
 from llmflow.reports.chronicle import Chronicle
-from llmflow.reports.spans import Span, Spans
+from llmflow.reports.spans import Span, Spans, seconds_held
 from llmflow.reports.time_booking import WAITS, TimeBooking, book_time, task_times
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
@@ -84,6 +84,8 @@ class PastTask:
     facts: TaskFacts
     status: str = PENDING
     attempts: int = 0
+    copies: int = 0
+    """Second calls of running attempts."""
     held: float = 0.0
     started: float | None = None
     finished: float | None = None
@@ -145,15 +147,13 @@ def past_run(
         chronicle.on_events((event,))
         spans.on_events((event,))
         _follow(found, event)
-    held: dict[int, list[float]] = {}
-    for span in spans.spans:
-        held.setdefault(span.task, []).append(span.seconds)
+    held = seconds_held(spans.spans, len(tasks))
     dependencies = [task.dependencies for task in tasks]
     names = [name for name, _ in pools]
     for number, times in enumerate(task_times(chronicle, dependencies, names)):
         task = found[number]
         task.times = times
-        task.held = fsum(held.get(number, ()))
+        task.held = held[number]
         task.usage = usage.get(number)
         if task.status == RUNNING and facts.status != RUNNING:
             task.status = INTERRUPTED
@@ -172,7 +172,9 @@ def _follow(tasks: Sequence[PastTask], event: ev.Event) -> None:
         task = tasks[event.task]
         task.status, task.finished = RUNNING, None
         if event.number:
-            task.attempts += 1
+            if event.number <= task.attempts:
+                task.copies += 1
+            task.attempts = max(task.attempts, event.number)
             if event.pool != CONTROL and task.started is None:
                 task.started = event.at
 
@@ -180,6 +182,7 @@ def _follow(tasks: Sequence[PastTask], event: ev.Event) -> None:
 class PastAttempt(NamedTuple):
     """One try of a task. `ended` is None while it runs; `outcome` is `answered`, `invalid`, `failed` or `cancelled`.
 
+    `copy`: 0, or which further call of that try this is; of two the one whose answer came too late is `unused`.
     `detail` says why where it gave no answer. `answer` is what the history kept of it.
     """
 
@@ -190,6 +193,7 @@ class PastAttempt(NamedTuple):
     outcome: str
     detail: str
     answer: Answer | None
+    copy: int = 0
 
 
 class Answer(NamedTuple):
@@ -208,6 +212,9 @@ class Answer(NamedTuple):
     first_token: float | None
 
 
+_TOO_LATE = "another call of this attempt answered first"
+
+
 def attempts_of(
     task: int, pools: Sequence[str], story: Iterable[ev.Event], answers: Mapping[int, tuple[Answer, bool]]
 ) -> list[PastAttempt]:
@@ -219,18 +226,22 @@ def attempts_of(
             if event.task == task and event.number:
                 begun[event.attempt] = event
         elif isinstance(event, ev.AttemptSucceeded) and event.attempt in begun:
-            ended[event.attempt] = (event.at, "answered", "")
+            unused = event.outcome == "unused"
+            ended[event.attempt] = (event.at, *(("unused", _TOO_LATE) if unused else ("answered", "")))
         elif isinstance(event, ev.AttemptFailed) and event.attempt in begun:
             told = f" (asked to wait {event.retry_after:g} s)" if event.retry_after is not None else ""
             ended[event.attempt] = (event.at, "failed", f"{event.kind.value}: {event.detail}{told}".rstrip(": "))
         elif isinstance(event, ev.AttemptCancelled) and event.attempt in begun:
-            ended[event.attempt] = (event.at, "cancelled", event.reason)
+            told = f"{_TOO_LATE}, this one may be billed" if event.reason == "outrun" else event.reason
+            ended[event.attempt] = (event.at, "cancelled", told)
     found = []
+    calls: Counter[int] = Counter()
     for attempt, start in begun.items():
+        calls[start.number] += 1
         at, outcome, detail = ended.get(attempt, (None, RUNNING, ""))
         answer, invalid = answers.get(attempt, (None, False))
         if invalid and outcome == "answered":
             outcome = "invalid"
         worker = "" if start.pool == CONTROL else f"{pools[start.pool]}/{start.worker}"
-        found.append(PastAttempt(start.number, worker, start.at, at, outcome, detail, answer))
+        found.append(PastAttempt(start.number, worker, start.at, at, outcome, detail, answer, calls[start.number] - 1))
     return found

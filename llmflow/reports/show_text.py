@@ -63,9 +63,12 @@ def show_json(run: PastRun) -> dict[str, Any]:
 
 def render_task(facts: RunFacts, task: PastTask, attempts: Sequence[PastAttempt], names: Sequence[str]) -> str:
     """One task: how it went, then every attempt with what was asked and answered; safe to print."""
+    copies = f", {plural(task.copies, 'second call')}" if task.copies else ""
     lines = [
         f"{one_line(task.facts.shown)} of run {one_line(facts.id)}, {pipeline_text(facts.pipeline, facts.path)}",
-        _labelled("status", f"{task.status}, {plural(task.attempts, 'attempt')}, {seconds_text(task.held)} held"),
+        _labelled(
+            "status", f"{task.status}, {plural(task.attempts, 'attempt')}{copies}, {seconds_text(task.held)} held"
+        ),
     ]
     waits = _waits(task)
     if waits:
@@ -178,7 +181,7 @@ def _cells(task: PastTask) -> list[str]:
     return [
         one_line(task.facts.shown),
         task.status,
-        str(task.attempts),
+        f"{task.attempts}+{task.copies}" if task.copies else str(task.attempts),
         f"{task.held:.2f}" if task.held else "-",
         "-" if task.started is None else f"{task.started:.2f}",
         "-" if task.finished is None else f"{task.finished:.2f}",
@@ -210,7 +213,8 @@ def _attempt_text(attempt: PastAttempt) -> str:
     end = "…" if attempt.ended is None else f"{attempt.ended:.2f} s"
     where = f" on {one_line(attempt.worker)}" if attempt.worker else ""
     told = one_line(f"{attempt.outcome}: {attempt.detail}" if attempt.detail else attempt.outcome)
-    lines = [f"attempt {attempt.number}: {attempt.started:.2f} s → {end}{where}, {told}"]
+    call = f", call {attempt.copy + 1}" if attempt.copy else ""
+    lines = [f"attempt {attempt.number}{call}: {attempt.started:.2f} s → {end}{where}, {told}"]
     if attempt.answer is not None:
         lines += _answer_lines(attempt.answer)
     return "\n".join(lines)
@@ -273,6 +277,7 @@ def _task_json(task: PastTask, names: Sequence[str]) -> dict[str, Any]:
         "depends_on": [names[d] for d in task.facts.dependencies],
         "status": task.status,
         "attempts": task.attempts,
+        "second_calls": task.copies,
         "duration": task.held,
         "started": task.started,
         "finished": task.finished,
@@ -286,6 +291,7 @@ def _attempt_json(attempt: PastAttempt) -> dict[str, Any]:
     answer = attempt.answer
     return {
         "number": attempt.number,
+        "copy": attempt.copy,
         "worker": attempt.worker or None,
         "started": attempt.started,
         "ended": attempt.ended,

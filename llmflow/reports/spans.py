@@ -15,6 +15,7 @@ from llmflow.scheduling.events import (
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
+    CancelRequested,
     Event,
     TaskFailed,
 )
@@ -22,7 +23,10 @@ from llmflow.scheduling.pools import CONTROL
 
 
 class Span(NamedTuple):
-    """One attempt on one worker. Run seconds; `ok`: it gave an answer."""
+    """One call of an attempt on one worker. Run seconds; `ok`: it gave an answer.
+
+    `outrun`: another call of the same attempt answered first.
+    """
 
     task: int
     pool: int
@@ -30,6 +34,7 @@ class Span(NamedTuple):
     start: float
     end: float
     ok: bool
+    outrun: bool = False
 
     @property
     def seconds(self) -> float:
@@ -46,14 +51,14 @@ class Columns(Sequence[Span]):
         self._tasks = array("i")
         self._workers = array("i")
         self._places = array("h")
-        """Twice the pool, and 1 more where the attempt gave an answer."""
+        """Four times the pool, 2 more where it was outrun, and 1 more where it gave an answer."""
         self._times = array("d")
 
-    def add(self, task: int, pool: int, worker: int, start: float, end: float, ok: bool) -> None:
+    def add(self, task: int, pool: int, worker: int, start: float, end: float, ok: bool, outrun: bool = False) -> None:
         """One more, behind the others."""
         self._tasks.append(task)
         self._workers.append(worker)
-        self._places.append(2 * pool + ok)
+        self._places.append(4 * pool + 2 * outrun + ok)
         self._times.extend((start, end))
 
     def without(self, left_out: Container[int]) -> Columns:
@@ -73,9 +78,9 @@ class Columns(Sequence[Span]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         place = index % len(self)
-        pool, ok = divmod(self._places[place], 2)
+        pool, how = divmod(self._places[place], 4)
         start, end = self._times[2 * place : 2 * place + 2]
-        return Span(self._tasks[place], pool, self._workers[place], start, end, bool(ok))
+        return Span(self._tasks[place], pool, self._workers[place], start, end, bool(how & 1), how > 1)
 
 
 class Spans:
@@ -86,7 +91,16 @@ class Spans:
         """In order of their ends."""
         self.failures: dict[int, tuple[str, str]] = {}
         """Task → (kind, detail) of every task that failed, accepted ones included."""
+        self.copies = 0
+        """Second calls, of attempts that were running already."""
+        self.overtaken = 0
+        """Second calls that answered first."""
+        self._doubles: set[int] = set()
+        """Second calls under way."""
         self._open: dict[int, AttemptStarted] = {}
+        self._outrun: set[int] = set()
+        self._calls: dict[int, int] = {}
+        """Task → how many calls of its attempt are under way that have not been outrun."""
 
     def on_events(self, events: Iterable[Event]) -> None:
         """Note what the events say; attempts that hold no worker are left out."""
@@ -95,10 +109,50 @@ class Spans:
             if type(event) is AttemptStarted:
                 if event.pool != CONTROL:
                     begun[event.attempt] = event
+                    calls = self._calls.get(event.task, 0)
+                    self._calls[event.task] = calls + 1
+                    if calls:
+                        self.copies += 1
+                        self._doubles.add(event.attempt)
+            elif type(event) is CancelRequested:
+                if event.reason == "outrun":
+                    self._outrun.add(event.attempt)
             elif type(event) in _ENDS:
                 start = begun.pop(event.attempt, None)  # type: ignore[union-attr]
                 if start is not None:
-                    ok = type(event) is AttemptSucceeded
-                    self.spans.add(start.task, start.pool, start.worker, start.at, event.at, ok)
+                    self._end(start, event.at, ok=type(event) is AttemptSucceeded)
             elif type(event) is TaskFailed:
                 self.failures[event.task] = (str(event.kind), event.detail)
+
+    def _end(self, start: AttemptStarted, at: float, *, ok: bool) -> None:
+        task = start.task
+        if start.attempt in self._doubles:
+            self._doubles.discard(start.attempt)
+            self.overtaken += ok and start.attempt not in self._outrun
+        outrun = start.attempt in self._outrun
+        if outrun:
+            self._outrun.discard(start.attempt)
+        elif not ok and self._calls.get(task, 0) > 1:
+            self._calls[task] -= 1
+        else:
+            self._calls.pop(task, None)
+        self.spans.add(task, start.pool, start.worker, start.at, at, ok, outrun)
+
+
+def seconds_held(spans: Iterable[Span], tasks: int) -> array[float]:
+    """Task → the seconds in which its attempts held a worker; where two calls of one ran side by side, once.
+
+    `spans` in order of their ends. What an outrun call took until it let go is not its task's any more.
+    """
+    held, since, until = (array("d", bytes(8 * tasks)) for _ in range(3))
+    for task, _, _, start, end, _, outrun in spans:
+        if outrun:
+            end = min(end, until[task])
+        if start >= until[task]:
+            held[task] += end - start
+            since[task] = start
+        else:
+            held[task] += end - until[task] + max(0.0, since[task] - start)
+            since[task] = min(start, since[task])
+        until[task] = end
+    return held

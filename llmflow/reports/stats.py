@@ -56,6 +56,8 @@ class Counted(Protocol):
     def output_tokens(self) -> float | None: ...
     @property
     def failures(self) -> Sequence[tuple[str, int]]: ...
+    @property
+    def extra_calls(self) -> int: ...
 
 
 class Measured(Protocol):
@@ -77,6 +79,7 @@ class TaskRow:
 
     `failed` of `attempts` gave no usable answer, the commonest reasons first in `failures`;
     `retried` of `executions` needed another attempt. `prompts`: how many templates it had.
+    `extra_calls`: those that another call of the same attempt was faster than, no attempts of their own.
     """
 
     pipeline: str
@@ -96,6 +99,7 @@ class TaskRow:
     output_tokens: float | None
     failures: Sequence[tuple[str, int]] = ()
     hours: Sequence[HourEffect] = ()
+    extra_calls: int = 0
 
     @property
     def cv(self) -> float:
@@ -210,6 +214,7 @@ def _task_row(
         input_tokens=counted.input_tokens,
         output_tokens=counted.output_tokens,
         failures=counted.failures,
+        extra_calls=counted.extra_calls,
         hours=slow_hours((hour_of(started_at), duration) for duration, started_at in taken),
     )
 

@@ -27,6 +27,7 @@ CSV_HEAD = (
     "task", "model", "count", "failed", "mean", "sd", "p50", "p90", "min", "max", "input_tokens", "output_tokens",
     "pipeline", "item", "cv", "p99", "trend", "attempts", "failure_rate", "executions", "retry_rate", "prompts",
     "cost_usd", "runs", "on_path", "path_share", *(f"wait_{cause}" for cause in CAUSES), "finish", "dependents",
+    "extra_calls",
 )  # fmt: skip
 """Columns are only ever added at the end."""
 
@@ -189,7 +190,7 @@ def _durations(row: TaskRow) -> list[str]:
 def _doings(row: TaskRow, path: PathRow | None) -> list[str]:
     entered, left = row.input_tokens, row.output_tokens
     cells = [
-        f"{row.attempts:,}",
+        f"{row.attempts:,}+{row.extra_calls:,}" if row.extra_calls else f"{row.attempts:,}",
         share_text(row.failure_rate) if row.failed else "-",
         share_text(row.retry_rate) if row.retried else "-",
         "-" if entered is None else f"{entered:,.0f}",
@@ -246,6 +247,7 @@ def _record(row: TaskRow, path: PathRow | None) -> dict[str, Any]:
         if row.trend is None
         else {"change": row.trend.change, "t": row.trend.t, "n": row.trend.n, "clear": row.trend.is_clear},
         "attempts": row.attempts,
+        "extra_calls": row.extra_calls,
         "failure_rate": row.failure_rate,
         "failures": dict(row.failures),
         "executions": row.executions,

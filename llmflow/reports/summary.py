@@ -1,9 +1,9 @@
 """What a finished run amounted to: how long, how far from the bound, what kept it, what it cost.
 
 The bound and the comparison are over what really happened: each task counts for the seconds in
-which its attempts held a worker (all attempts, waiting between them left out), skipped and blocked
-tasks count for nothing, each pool has its own workers. First in, first out is on the very same graph
-and seconds.
+which its attempts held a worker (all attempts, waiting between them left out; seconds in which two
+calls of one ran side by side, once), skipped and blocked tasks count for nothing, each pool has its
+own workers. First in, first out is on the very same graph and seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from math import fsum, isnan, nan
 from llmflow.protocol import Usage
 from llmflow.reports.lower_bound import lower_bound_of
 from llmflow.reports.realised_path import realised_path
-from llmflow.reports.spans import Span, Spans
+from llmflow.reports.spans import Span, Spans, seconds_held
 from llmflow.scheduling.first_in import first_in_makespan
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import CONTROL, PoolSpec
@@ -73,7 +73,11 @@ class RunSummary:
     pools: tuple[PoolUse, ...]
     work: float
     attempts: int
-    """Attempts that held a worker."""
+    """Attempts that held a worker, second calls among them."""
+    copies: int
+    """Second calls of running attempts."""
+    overtaken: int
+    """Of these, how many answered before the call that they doubled."""
     held: Sequence[float]
     """Task → the seconds in which its attempts held a worker."""
     usage: Usage
@@ -112,6 +116,8 @@ def summarise(
         pools=_use(spans, pools, makespan),
         work=fsum(held),
         attempts=len(spans),
+        copies=story.copies,
+        overtaken=story.overtaken,
         held=held,
         usage=sum(usage.values(), Usage()),
         failures=tuple(
@@ -123,18 +129,18 @@ def summarise(
 
 def _realised(graph: Graph, spans: Sequence[Span]) -> tuple[array[float], array[int]]:
     """Per task the seconds its attempts held a worker, and the pool of the last of them (-1 = none)."""
-    held, pool_of = array("d", bytes(8 * len(graph))), array("i", [CONTROL]) * len(graph)
+    pool_of = array("i", [CONTROL]) * len(graph)
     for span in spans:
-        held[span.task] += span.seconds
         pool_of[span.task] = span.pool
-    return held, pool_of
+    return seconds_held(spans, len(graph)), pool_of
 
 
 def _use(spans: Sequence[Span], pools: Sequence[PoolSpec], makespan: float) -> tuple[PoolUse, ...]:
     """Pools in which anything ran, with every worker that was used."""
     busy: dict[int, dict[int, array[float]]] = defaultdict(lambda: defaultdict(lambda: array("d")))
     for span in spans:
-        busy[span.pool][span.worker].append(span.seconds)
+        end = min(span.end, makespan) if span.outrun else span.end  # it may let go when all is over
+        busy[span.pool][span.worker].append(max(0.0, end - span.start))
     uses = []
     for pool, rows in sorted(busy.items()):
         seconds = {worker: fsum(row) for worker, row in sorted(rows.items())}

@@ -36,6 +36,9 @@ def render_summary(summary: RunSummary) -> str:
     if summary.critical_path:
         lines.append(_labelled("critical path", chain_text(summary.critical_path, summary.causes)))
     lines += [_labelled("workers", _pool_text(pool)) for pool in summary.pools]
+    if summary.copies:
+        first = f"{summary.overtaken:,} answered first"
+        lines.append(_labelled("hedged", f"{plural(summary.copies, 'second call')}, {first}; the others may be billed"))
     if summary.usage != Usage():
         lines.append(_labelled("tokens", _tokens(summary.usage)))
     return "\n".join(lines)
@@ -94,6 +97,7 @@ def run_json(
         "fifo_makespan": summary.fifo_makespan,
         "critical_path": list(summary.critical_path),
         "pools": [_pool_json(pool) for pool in summary.pools],
+        "second_calls": {"made": summary.copies, "answered_first": summary.overtaken},
         "tasks": tasks,
         "usage": usage_json(summary.usage),
         "cost_usd": cost_usd,

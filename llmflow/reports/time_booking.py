@@ -46,7 +46,7 @@ WAITS = (DEPENDENCY, WORKER, RATE_LIMIT, BACKOFF, APPROVAL)
 CODE_POOLS = ("host", "http")
 """Pools in which no model is asked."""
 
-_TIMERS = {"retry": BACKOFF, "rate_limit": RATE_LIMIT, "fallback": BACKOFF, "budget": RATE_LIMIT}
+_TIMERS = {"retry": BACKOFF, "rate_limit": RATE_LIMIT, "fallback": BACKOFF, "budget": RATE_LIMIT, "worker_kept": WORKER}
 _NANO = 1_000_000_000
 
 
@@ -147,9 +147,9 @@ class Story:
         code, tasks = self.chronicle.code, self.chronicle.task
         for position in range(len(code)):
             task = tasks[position]
-            if code[position] == c.STARTED:
+            if code[position] in (c.STARTED, c.DOUBLED):
                 holding[task] += 1
-            elif code[position] in (c.DONE, c.AGAIN, c.EXPANDED, c.HELD, c.FAILED, c.CANCELLED) and task in holding:
+            elif code[position] in _LETS_GO and task in holding:
                 holding[task] -= 1
                 if not holding[task]:
                     del holding[task]
@@ -173,7 +173,7 @@ class Story:
                 break
             if begun and codes[begun[-1]] == c.SETTLED:
                 if codes[p] not in (c.STARTED, c.EVALUATED, c.SETTLED):
-                    continue  # the loser of two attempts ends behind its task
+                    continue  # the slower of two calls ends behind its task
                 begun = []
             begun.append(p)
         return begun
@@ -214,20 +214,17 @@ class Story:
         """What the task's time went to from `released` to the last position of `life`, in order, without gaps."""
         chronicle = self.chronicle
         phases: list[Phase] = []
-        column, since, from_position, running = WORKER, released, life[0], 0
+        column, since, from_position = WORKER, released, life[0]
         for index, p in enumerate(life):
             code, at = chronicle.code[p], chronicle.at[p]
+            if code in (c.DOUBLED, c.OUTRUN):
+                phases.append(Phase(column, since, at))  # what the task waits for is the same as before
+                since = at
+                continue
             if code in (c.STARTED, c.EVALUATED):
-                running += 1
-                if running > 1:
-                    continue  # a second call for the same task: the first one's time goes on
                 phases += self._queued(column, since, at, from_position if index else -1, p, code)
                 column = LLMFLOW if code == c.EVALUATED else CODE if chronicle.number[p] in self._code_pools else MODEL
             elif code in _ENDS:
-                running -= 1
-                if running > 0 and code not in (c.DONE, c.AGAIN):
-                    continue
-                running = 0
                 phases += self._attempt(column, since, at, p)
                 column = _AFTER.get(code, LLMFLOW)
             elif code == c.SETTLED:
@@ -295,6 +292,7 @@ class Story:
 
 
 _ENDS = (c.DONE, c.PROCEEDED, c.AGAIN, c.EXPANDED, c.HELD, c.FAILED, c.CANCELLED)
+_LETS_GO = (c.DONE, c.AGAIN, c.EXPANDED, c.HELD, c.FAILED, c.CANCELLED, c.OUTRUN)
 _AFTER = {c.PROCEEDED: WORKER, c.AGAIN: WORKER, c.HELD: APPROVAL, c.EXPANDED: DEPENDENCY}
 """End of an attempt → what the task waits for then."""
 

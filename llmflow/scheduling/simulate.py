@@ -82,7 +82,7 @@ def simulate(
                     reports.append(ev.AttemptSucceeded(at, task, attempt))
                 else:
                     reports.append(ev.AttemptSucceeded(at, task, attempt, "proceed"))
-            elif task in state.doubled and attempt in state.doubled[task]:
+            elif attempt in state.copies:
                 heappush(ends, (at + second[task], attempt, task))
             else:
                 starts[task], on[task], where[task] = at, event.worker, event.pool

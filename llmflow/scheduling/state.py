@@ -154,8 +154,8 @@ class RunState:
         """Task with several calls of one attempt under way → those of them that may still give its answer."""
         self.lost: set[int] = set()
         """Attempts under way that another call of the same attempt has outrun: how they end changes nothing."""
-        self.copies = 0
-        """Second calls that were started so far."""
+        self.copies: set[int] = set()
+        """Attempts that were started as second calls, ended ones included."""
         self.alarm = nan
         """When the alarm is to ring, NaN where none is set."""
         self.timers: dict[int, int] = {}
@@ -295,7 +295,7 @@ class RunState:
         if not event.number or any(self.running[rival].number != event.number for rival in rivals):
             raise IllegalEvent(f"AttemptStarted of {self.graph.names[event.task]} while another of it is running")
         self.doubled[event.task] = rivals | {event.attempt}
-        self.copies += 1
+        self.copies.add(event.attempt)
 
     def decides(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> bool:
         """False where this end changes nothing for its task: it was outrun, or another call of the attempt goes on."""

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 SUCCEEDED = "succeeded"
 """The outcome of a sample that may teach a duration."""
 
+OUTRUN, UNUSED = "outrun", "unused"
+"""The outcomes of the slower of two calls of one attempt: it was cut off, or answered all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

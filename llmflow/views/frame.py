@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from llmflow.quantities import plural, seconds_text
 from llmflow.sanitise import clip, fit, one_line, width
-from llmflow.scheduling.state import FIRST_SETTLED, Status
+from llmflow.scheduling.state import FIRST_SETTLED, RunState, Status
 from llmflow.views.view import RunContext
 
 
@@ -240,11 +240,16 @@ def _cells(context: RunContext, watched: Watched, task: int, now: float, *, unic
         one_line(state.graph.names[task]),
         f"{look.glyph if unicode else look.ascii} {look.word}",
         one_line(context.models[task]) if task < len(context.models) else "",
-        str(state.attempts[task]) if state.attempts[task] else "",
+        _attempts(state, task) if state.attempts[task] else "",
         elapsed,
         f"{'~' if estimated else ''}{tokens:,}" if tokens else "",
         _wait(context, watched, task, status, now),
     ]
+
+
+def _attempts(state: RunState, task: int) -> str:
+    calls = len(state.doubled.get(task, ()))
+    return f"{state.attempts[task]}+{calls - 1}" if calls > 1 else str(state.attempts[task])
 
 
 def _wait(context: RunContext, watched: Watched, task: int, status: int, now: float) -> str:

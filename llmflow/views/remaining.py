@@ -41,13 +41,14 @@ class Remaining:
         if self._size != len(state.graph):
             self._measure()
         now = context.clock()
-        done = {r.task: min(now - r.started_at, self._own(r.task)) for r in state.running.values()}
+        running = {r.task: r for attempt, r in reversed(state.running.items()) if attempt not in state.lost}
+        done = {task: min(now - r.started_at, self._own(task)) for task, r in running.items()}
         longest = max((self._upward[task] - spent for task, spent in done.items()), default=0.0)
         longest = max(longest, self._longest_not_running())
         for pool, work in enumerate(self._work):
             workers = context.pools[pool].workers
             if workers:
-                spent = sum(done.get(r.task, 0.0) for r in state.running.values() if r.pool == pool)
+                spent = sum(done[task] for task, r in running.items() if r.pool == pool)
                 longest = max(longest, (work - spent) / workers)
         return longest
 
