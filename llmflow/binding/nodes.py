@@ -81,6 +81,8 @@ class Nodes:
         frames = {id(stages.space): self.root}
         self._static = [self._node(stage, frames) for stage in stages.rows[: stages.static]]
         self._items: dict[int, Node] = {}
+        self._lingering: dict[int, tuple[Node, set[int]]] = {}
+        """Items of which calls that have been outrun are still under way: (item, those attempts)."""
         for node in self._static:
             if node.stage.role in (Role.ENTRY, Role.EXIT):
                 node.inner = next(f for f in frames.values() if f.space.prefix == node.stage.name.rstrip("/") + "/")
@@ -92,7 +94,26 @@ class Nodes:
         return Node(stage, frames[id(space)])
 
     def __getitem__(self, node: int) -> Node:
-        return self._static[node] if node < len(self._static) else self._items[node]
+        if node < len(self._static):
+            return self._static[node]
+        return self._items[node] if node in self._items else self._lingering[node][0]
+
+    def linger(self, node: int, attempt: int) -> None:
+        """Keep the item at hand, even when it is forgotten, until `let_go` of this attempt."""
+        if node >= len(self._static):
+            self._lingering.setdefault(node, (self[node], set()))[1].add(attempt)
+
+    @property
+    def any_lingers(self) -> bool:
+        return bool(self._lingering)
+
+    def let_go(self, node: int, attempt: int) -> None:
+        """The attempt has ended."""
+        if node in self._lingering:
+            attempts = self._lingering[node][1]
+            attempts.discard(attempt)
+            if not attempts:
+                del self._lingering[node]
 
     def name(self, node: int) -> tuple[str, str | None]:
         """What the history calls it: the stage's name and the item's key, with the keys around it."""
@@ -119,10 +140,8 @@ class Nodes:
         node = Node(item, owner.frame, key=key, ordinal=ordinal, names=names)
         if item.body:
             self._add_body(item, owner.frame, f"{self.graph.names[group]}[{key}]", node, after)
-        elif len(after) == 1:
-            self._items[self.graph.add_item(group, key, item.index, origin=after[0])] = node
         else:
-            self._items[self.graph.add_item(group, key, item.index, tuple(after))] = node
+            self._items[self.graph.add_item(group, key, item.index, after)] = node
         node.first = first
         return range(first, len(self.graph)), node
 
