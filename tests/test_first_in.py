@@ -59,28 +59,45 @@ def test_an_item_that_came_from_another_waited_for_it() -> None:
     state = RunState(graph)
     graph.add_item(0, "a", 0)
     state.apply(ev.TasksAdded(1.0, 0, 2, 1))
-    graph.add_item(1, "a", 1, origin=2)
+    graph.add_item(1, "a", 1, (2,))
     state.apply(ev.TasksAdded(2.0, 1, 3, 1))
-    assert [list(row) for row in realised_graph(state).dependencies] == [[2], [0, 3], [], [2]]
+    graph.add_item(1, "b", 1, (2, 3))
+    state.apply(ev.TasksAdded(3.0, 1, 4, 1))
+    assert [list(row) for row in realised_graph(state).dependencies] == [[2], [0, 3, 4], [], [2], [2, 3]]
 
 
 def test_names_of_items_read_like_those_that_are_written() -> None:
     names = Names(["first", "each"])
-    for key in ("0", "17", "007", "a b", "99999999999", "\u0663"):
+    keys = (
+        "0",
+        "17",
+        "007",
+        "a b",
+        "99999999999",
+        "\u0663",
+        "0.0",
+        "2.17",
+        "30.67108863",
+        "30.67108864",
+        "31.0",
+        "1.02",
+    )
+    for key in (*keys, ".5", "5.", "1.2.3"):
         names.append_item(1, key)
     names.append("each[x]/inner")
-    names.append_item(8, "2")
+    names.append_item(17, "2")
     expected = ["first", "each", "each[0]", "each[17]", "each[007]", "each[a b]", "each[99999999999]", "each[\u0663]"]
-    expected += ["each[x]/inner", "each[x]/inner[2]"]
+    expected += ["each[0.0]", "each[2.17]", "each[30.67108863]", "each[30.67108864]", "each[31.0]", "each[1.02]"]
+    expected += ["each[.5]", "each[5.]", "each[1.2.3]", "each[x]/inner", "each[x]/inner[2]"]
     assert (list(names), names[2:4], names[-1], names[-9], len(names)) == (
         expected,
         expected[2:4],
         expected[-1],
         expected[-9],
-        10,
+        19,
     )
     assert names == expected
     with pytest.raises(IndexError):
-        names[10]
+        names[19]
     with pytest.raises(IndexError):
-        names[-11]
+        names[-20]

@@ -47,6 +47,7 @@ from llmflow.runtime.signals import StopSignals
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.state import FAILED, RunState
+from llmflow.scheduling.graph import Waits
 from llmflow.standard_streams import complain
 from llmflow.views.view import PoolInfo, RunContext, View
 
@@ -346,7 +347,7 @@ class _Run:
         if self.options.earlier is not None:
             return None
         pools = [pool.name for pool in self.compiled.pools]
-        return book_time(self.chronicle, self.state.graph.dependencies, pools, makespan=summary.makespan)
+        return book_time(self.chronicle, Waits(self.state.graph), pools, makespan=summary.makespan)
 
     def failed_tasks(self) -> list[str]:
         """Names of the tasks that have failed so far and that their authors did not accept."""

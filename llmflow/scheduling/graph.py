@@ -14,6 +14,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from llmflow.scheduling.names import Names
 
@@ -37,18 +38,21 @@ class Graph:
     for all items of a `foreach`. Specs and priorities are per stage, so growth costs them nothing.
     `flows[t]` is the dependency of t that need not settle before t: its items are passed on one by
     one, so t may begin when that one has begun to have items.
-    `origin[t]` is the settled task that item t came from, -1 where there is none: nobody waits along
-    it any more, so 100,000 of them need no edges.
+    Tasks that had settled before an item was added are not among its `dependencies`: nobody waits
+    along them any more, so those of 100,000 items are kept in a column. `waited_for` tells of both.
     """
 
-    __slots__ = ("_known_order", "dependencies", "dependents", "flows", "names", "origin", "stages")
+    __slots__ = ("_joined", "_known_order", "_origin", "dependencies", "dependents", "flows", "names", "stages")
 
     def __init__(self) -> None:
         self.names = Names()
         self.dependencies: list[tuple[int, ...]] = []
         self.dependents: list[list[int]] = []
         self.stages: array[int] = array("i")
-        self.origin: array[int] = array("i")
+        self._origin: array[int] = array("i")
+        """Per task the settled task it came from; -1: none; -2 - p: the row at place p of `_joined`."""
+        self._joined: array[int] = array("i")
+        """Rows of several settled tasks, each behind its length."""
         self.flows: dict[int, int] = {}
         self._known_order: Sequence[int] = ()
 
@@ -76,7 +80,7 @@ class Graph:
                     dependents[d].append(task)
         graph.dependents = dependents
         graph.stages = array("i", range(len(dependencies)))
-        graph.origin = array("i", [-1]) * len(dependencies)
+        graph._origin = array("i", [-1]) * len(dependencies)
         graph.order()
         return graph
 
@@ -98,23 +102,33 @@ class Graph:
                 self.dependents[d].append(task)
         return task
 
-    def add_item(self, group: int, key: str, stage: int, dependencies: tuple[int, ...] = (), origin: int = -1) -> int:
-        """Append `group[key]`; returns its id. `dependencies` have all settled, and so has `origin`."""
+    def add_item(self, group: int, key: str, stage: int, settled: Sequence[int] = ()) -> int:
+        """Append `group[key]`, which came from tasks that have all `settled`; returns its id."""
         task = len(self.names)
+        origin = settled[0] if len(settled) == 1 else -1
+        if len(settled) > 1:
+            origin = -2 - len(self._joined)
+            self._joined.append(len(settled))
+            self._joined.extend(settled)
         self.names.append_item(group, key)
-        self._append(dependencies, stage, origin)
+        self._append((), stage, origin)
         return task
 
     def _append(self, dependencies: tuple[int, ...], stage: int, origin: int) -> None:
         self.dependencies.append(dependencies)
         self.dependents.append(_NOBODY)
         self.stages.append(stage)
-        self.origin.append(origin)
+        self._origin.append(origin)
 
     def waited_for(self, task: int) -> tuple[int, ...]:
-        """What had to settle before the task could begin, the item it came from included."""
-        origin = self.origin[task]
-        return self.dependencies[task] if origin < 0 else (*self.dependencies[task], origin)
+        """What had to settle before the task could begin, what had before it was there included."""
+        origin = self._origin[task]
+        if origin == -1:
+            return self.dependencies[task]
+        if origin >= 0:
+            return (*self.dependencies[task], origin)
+        place = -2 - origin
+        return (*self.dependencies[task], *self._joined[place + 1 : place + 1 + self._joined[place]])
 
     def order(self) -> Sequence[int]:
         """All tasks, each behind its dependencies (Kahn 1962). Raises CycleError."""
@@ -147,6 +161,19 @@ class Graph:
         start = loop.index(min(loop))
         loop = loop[start:] + loop[:start]
         return [*loop, loop[0]]
+
+
+class Waits(Sequence[tuple[int, ...]]):
+    """`waited_for` of every task of a graph, read like a list."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def __getitem__(self, task: Any) -> Any:
+        return self._graph.waited_for(task)
 
 
 def longest_path(graph: Graph, durations: Sequence[float], order: Sequence[int] | None = None) -> float:

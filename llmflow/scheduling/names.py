@@ -8,10 +8,15 @@ from itertools import chain
 from typing import Any
 
 MAX_NUMBER = (1 << 31) - 1
+PIECES = 1 << 26
+"""`level.piece` is kept as one number as long as there are no more pieces than this and fewer than 31 levels."""
 
 
 class Names(Sequence[str]):
-    """Reads like a list of texts. `group[17]` is kept as two integers: 100,000 items take 0.8 MB, not 7."""
+    """Reads like a list of texts. `group[17]` is kept as two integers: 100,000 items take 0.8 MB, not 7.
+
+    So is `group[2.17]`, a piece of a tree.
+    """
 
     __slots__ = ("_numbers", "_parents", "_texts", "_written")
 
@@ -34,10 +39,9 @@ class Names(Sequence[str]):
 
     def append_item(self, group: int, key: str) -> None:
         """The name of an item of task `group`: `group[key]`."""
-        number = int(key) if key.isdecimal() and key.isascii() and len(key) <= 10 else -1
-        if not 0 <= number <= MAX_NUMBER or str(number) != key:
+        number = _number_of(key)
+        if number == -1:
             self._texts[len(self)] = key
-            number = -1
         self._parents.append(group)
         self._numbers.append(number)
 
@@ -53,6 +57,8 @@ class Names(Sequence[str]):
         group, number = self._parents[place], self._numbers[place]
         if number >= 0:
             return f"{self[group]}[{number}]"
+        if number < -1:
+            return f"{self[group]}[{_piece(number)}]"
         text = self._texts[index]
         return text if group < 0 else f"{self[group]}[{text}]"
 
@@ -70,3 +76,22 @@ class Names(Sequence[str]):
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _number_of(key: str) -> int:
+    """A key that reads like a number, or like a piece of a tree (below -1); -1 for any other."""
+    if not key.isascii() or len(key) > 11:
+        return -1
+    level, dot, piece = key.partition(".")
+    if not dot:
+        number = int(key) if key.isdecimal() else -1
+        return number if number <= MAX_NUMBER and str(number) == key else -1
+    if not (level.isdecimal() and piece.isdecimal()) or int(level) > 30 or int(piece) >= PIECES:
+        return -1
+    number = -2 - int(level) * PIECES - int(piece)
+    return number if _piece(number) == key else -1
+
+
+def _piece(number: int) -> str:
+    level, piece = divmod(-2 - number, PIECES)
+    return f"{level}.{piece}"
