@@ -349,6 +349,13 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     assert failure(tmp_path, "f").startswith("importing : ValueError: Empty module name")
 
 
+def test_a_module_of_python_that_hides_a_file_of_the_author_is_told(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("def total(): return 1\n", encoding="utf-8")
+    found = failure(tmp_path, "code:total")
+    assert found.startswith("code (the module in ")
+    assert found.endswith("code.py, not code.py beside the pipeline: write `code.py:…`) has no function 'total'")
+
+
 def test_a_file_outside_the_folder_or_one_that_is_no_file_is_not_read(tmp_path: Path) -> None:
     write(tmp_path, "outside.py", "def f(): return 1\n")
     inside = tmp_path / "inside"

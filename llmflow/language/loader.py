@@ -121,7 +121,8 @@ class _Loading:
         kinds = {**self.heritage.kinds, **models.kinds}
         below = Heritage(self.heritage.together, self.heritage.chain, defaults, kinds)
         assembly.set_shapes(drafts, SubPipelines(reading, below, providers, _read_used))
-        scope = Scope(reading, assembly.shapes, self._input_names(), values.get("env", ()))
+        files = [name for name, draft in values.get("inputs", {}).items() if draft.values.get("type") == "file"]
+        scope = Scope(reading, assembly.shapes, self._input_names(), values.get("env", ()), files)
         scope.without_tasks(defaults.templates)
         if defaults.inherited and any(not d.values.keys().isdisjoint(MODEL_ACTIONS) for d in drafts.values()):
             scope.without_tasks(defaults.inherited, heir=reading.source.path)

@@ -46,7 +46,10 @@ class _At:
 
 
 class Scope:
-    """The names that a file's templates may use. `inputs` is None where the file declares none."""
+    """The names that a file's templates may use. `inputs` is None where the file declares none.
+
+    `files`: those of the inputs that are the content of a file.
+    """
 
     def __init__(
         self,
@@ -54,9 +57,10 @@ class Scope:
         tasks: Mapping[str, Shape | None],
         inputs: Collection[str] | None,
         env: Collection[str],
+        files: Collection[str] = (),
     ) -> None:
         self.reading = reading
-        self.tasks, self.inputs, self.env = tasks, inputs, env
+        self.tasks, self.inputs, self.env, self.files = tasks, inputs, env, files
         self.inferred: dict[str, Place] = {}
         """Inputs that are used without being declared, with their first use."""
 
@@ -215,6 +219,9 @@ class Scope:
         elif path[1] not in self.inputs:
             hint = self.reading.did_you_mean(path[1], self.inputs) or "declare it under `inputs`"
             self._report(at, f"undeclared input `{path[1]}`", hint)
+        elif path[1] in self.files and at.used.field == "foreach.file":
+            message = f"`{'.'.join(path)}` is what its file holds, not a path"
+            self._report(at, message, f'write `items: "{{{{ {".".join(path)} }}}}"`: it is read row by row, too')
 
     def _env(self, at: _At) -> None:
         path = at.path

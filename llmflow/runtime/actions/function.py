@@ -87,8 +87,16 @@ class Functions:
             raise CallFailed(FailureKind.CODE, module)
         function = getattr(module, name, None)
         if not callable(function):
-            raise CallFailed(FailureKind.CODE, f"{where} has no function {name!r}")
+            raise CallFailed(FailureKind.CODE, f"{self._named(where, module)} has no function {name!r}")
         return function  # type: ignore[no-any-return]
+
+    def _named(self, where: str, module: ModuleType) -> str:
+        """`where`, and which file that is if one beside the pipeline was meant: Python's own modules win by name."""
+        found = getattr(module, "__file__", None)
+        beside = self._folder / f"{where}.py"
+        if not beside.is_file() or found is None or Path(found).resolve() == beside.resolve():
+            return where
+        return f"{where} (the module in {found}, not {beside.name} beside the pipeline: write `{beside.name}:…`)"
 
     def _load(self, where: str) -> ModuleType | str:
         """The module, or why there is none."""
