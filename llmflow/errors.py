@@ -133,9 +133,10 @@ class SetupError(LlmflowError):
 
 
 class StoreError(LlmflowError):
-    """The history cannot be read or written."""
+    """The history cannot be read or written. `run`: the id of a run in it that can go on once that is mended."""
 
     exit_code = 74
+    run = ""
 
 
 class StoreLocked(StoreError):

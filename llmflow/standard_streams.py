@@ -24,10 +24,13 @@ def fill_closed() -> None:
 
 
 def complain(text: str) -> None:
-    """Write to standard error; where its reader has gone, this and all that follows goes nowhere, silently."""
+    """Write to standard error; where its reader has gone, this and all that follows goes nowhere, silently.
+
+    So it does where a file that it leads into takes no more: what people are told is no reason to stop.
+    """
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except BrokenPipeError:
+    except OSError:
         # What is still in its buffer would be tried again at the end, and be an error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -1,4 +1,4 @@
-"""Runs pipelines in processes of their own that die by SIGKILL at a chosen moment of their journal.
+"""Runs pipelines in processes of their own that die, or whose disk fills up, at a chosen moment of their journal.
 
 `python kill_child.py [MODULE…]`: reads one `Job` a line from standard input and answers with one `Ended` a line, both
 JSON. Each job is a forked process (so a thousand of them cost no thousand imports) that carries out the
@@ -8,6 +8,13 @@ very command that `llmflow run` is, and kills itself where the job says:
     commit  in the middle of the transaction that holds the K-th event: rows written, not committed
     safe    when the transaction that holds the K-th event has been committed
     after   at a moment: so many seconds after the run began (the parent sends the signal)
+
+or, where nobody dies, takes from itself the room that the store needs:
+
+    full    from the transaction that holds the K-th event on, no file may grow
+    torn    the same, but for one page and a half: a write stops in its middle
+    size    from the start, no file may grow beyond K bytes
+    pages   from the start, the database may have at most K pages
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -28,6 +36,13 @@ from types import TracebackType
 from typing import Any
 
 MODES = ("write", "commit", "safe")
+"""Deaths at the K-th event."""
+
+FILLINGS = ("full", "torn")
+"""Disks that are full from the K-th event on."""
+
+LIMITS = ("size", "pages")
+"""Disks that are small from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,52 @@ class Killers:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arrange(mode: str, kill: int) -> None:
+    """What the job asks for, death or dearth."""
+    if mode == "size":
+        no_file_beyond(kill)
+    elif mode == "pages":
+        no_database_beyond(kill)
+    elif mode in FILLINGS:
+        fill_at(kill, 0 if mode == "full" else 6_000)
+    else:
+        die_at(mode, kill)
+
+
+def no_file_beyond(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def no_database_beyond(pages: int) -> None:
+    """Every connection is told so as it is opened: SQLite keeps the number nowhere."""
+    connect = sqlite3.connect
+
+    def connect_bounded(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    sqlite3.connect = connect_bounded  # type: ignore[assignment]
+
+
+def fill_at(kill: int, room: int) -> None:
+    """Let the write-ahead log grow by `room` bytes and no more, once the K-th event is to be written."""
+    from llmflow.history import journal
+
+    commits, seen = journal._Writer.commit, 0
+
+    def commit(self: Any, taken: Sequence[Any]) -> int:
+        nonlocal seen
+        if seen < kill:
+            seen += sum(len(item) for item in taken if isinstance(item, list))
+            if seen >= kill:
+                log = Path(f"{self.database}-wal")
+                no_file_beyond((log.stat().st_size if log.exists() else 0) + room)
+        return commits(self, taken)
+
+    journal._Writer.commit = commit  # type: ignore[method-assign]
 
 
 def die_at(mode: str, kill: int) -> None:
@@ -150,7 +211,7 @@ def carry_out(job: Job) -> int:
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
     os.environ.update(job.environment)
     if job.kill:
-        die_at(job.mode, job.kill)
+        arrange(job.mode, job.kill)
     command = RunCommand(
         file=job.file,
         words=Words(inputs=tuple(job.words)),

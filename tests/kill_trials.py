@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fake_server import FakeServer, prompt_of
-from kill_child import Job, Killers
+from kill_child import FILLINGS, LIMITS, Job, Killers
 
 from llmflow.binding.resuming import cut_off
 from llmflow.commands.console import as_json
@@ -24,6 +24,7 @@ from llmflow.history import stories
 from llmflow.history.store import Store
 
 KILLED = -9
+NO_ROOM = 74
 _LABEL = re.compile(r"\[(\w+)\]")
 MOCK = "providers: {mock: {kind: mock, workers: 4, answers: {ANSWERS}}}\ndefaults: {model: mock/m}\n"
 
@@ -108,6 +109,8 @@ class Counted:
     """Committed answers that were asked for again."""
     untold: int = 0
     """Calls paid for of which the history knew neither an answer nor a beginning."""
+    unclear: int = 0
+    """Full disks of which no sentence told which file could not be written and what can be done, or a traceback."""
     different: int = 0
     """Runs whose outputs were not those of the undisturbed run, byte for byte."""
     problems: list[str] = field(default_factory=list)
@@ -131,7 +134,7 @@ class Trials:
         self.folder.mkdir(parents=True)
         self.file = self.folder / "p.yaml"
         self.file.write_text(text, encoding="utf-8")
-        self._calls = self.folder / "calls"
+        self._calls, self._log = self.folder / "calls", self.folder / "log"
         self._paid = paid or self._counted_by_mock
         self._number = 0
         store = self._fresh()
@@ -139,7 +142,7 @@ class Trials:
         code = self._job(store, None, "safe", 0, 0.0)
         self.seconds = time.monotonic() - began
         """How long the undisturbed run took."""
-        assert code == 0, (self.folder / "log").read_text()
+        assert code == 0, self._log.read_text()
         self.expected = (self.folder / "out").read_bytes()
         self.labels = self._paid()
         with Store.open(store, read_only=True) as history:
@@ -148,6 +151,8 @@ class Trials:
 
     def trial(self, *kills: tuple[str, float]) -> None:
         """Kill the run, then each resume of it, at (mode, event or seconds); then let it end, and judge."""
+        self._log.unlink(missing_ok=True)
+        self._calls.unlink(missing_ok=True)
         store, before = self._fresh(), len(self._paid())
         self.counted.runs += 1
         run: str | None = None
@@ -160,11 +165,13 @@ class Trials:
             self._fault("lost", sorted(answered.intersection(made)), kills)
             if code == 0 or self._had_ended(store, code):
                 break
-            if code != KILLED:
-                words = (self.folder / "log").read_text(encoding="utf-8").splitlines()[-1:]
-                self.counted.problems.append(f"{self.name} {kills}: exit {code}: {words}")
+            words = self._log.read_text(encoding="utf-8")
+            if code != (NO_ROOM if mode in (*FILLINGS, *LIMITS) else KILLED):
+                self.counted.problems.append(f"{self.name} {kills}: exit {code}: {words.splitlines()[-1:]}")
                 return
             self.counted.kills += 1
+            if code == NO_ROOM:
+                self._fault("unclear", unclear(words, store), kills)
             run, answered, open_calls = self._look(store)
             excused.update(open_calls)
             self.counted.in_flight += len(open_calls)
@@ -217,7 +224,7 @@ class Trials:
             file=run or str(self.file),
             store=str(store),
             output=str(out),
-            log=str(self.folder / "log"),
+            log=str(self._log),
             resume=run is not None,
             mode=mode,
             kill=kill,
@@ -240,6 +247,15 @@ class Trials:
 
 def _when(mode: str, at: float) -> tuple[int, float]:
     return (0, at) if mode == "after" else (int(at), 0.0)
+
+
+def unclear(words: str, store: Path) -> list[str]:
+    """What a person would miss in these words about a store that could not be written; nothing where all is said."""
+    lines = words.splitlines()
+    told = [n for n, line in enumerate(lines) if line.startswith(f"{store}/")]
+    if "Traceback" in words or not told or not lines[told[-1] :][1:2] or "  hint: " not in lines[told[-1] + 1]:
+        return lines[-3:] or ["not a word"]
+    return []
 
 
 def sdk_head(kind: str, server: FakeServer) -> str:

@@ -275,6 +275,24 @@ def test_a_store_that_can_only_be_read_is_refused_for_a_run_and_still_read_for_s
             assert [r.status for r in stories.runs(store)] == ["interrupted"]
 
 
+def test_a_lock_into_which_not_a_byte_can_be_written_is_an_error_of_the_store(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+    Store.open(tmp_path / "old").close()
+    code = (
+        "import resource, sys, pathlib; from llmflow.history.store import Store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); Store.open(pathlib.Path(sys.argv[1]))"
+    )
+    for name in ("new", "old"):
+        refused = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / name)], capture_output=True, text=True, check=False
+        )
+        assert refused.stderr.endswith(
+            f"llmflow.errors.StoreError: {tmp_path}/{name}/store.lock: cannot be written: File too large\n"
+            "  hint: make room, or name another folder with --store DIR or LLMFLOW_STORE\n"
+        )
+
+
 def test_reading_a_store_changes_nothing_in_it(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store, Journal(store, RunRecord(id="R", pipeline="p", started_at=0.0)) as journal:
         journal.write([RunStarted(0.0)])

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmflow import __version__
@@ -31,6 +31,7 @@ from llmflow.binding.sampling import Sampling
 from llmflow.binding.subpipelines import printed
 from llmflow.binding.values import Values
 from llmflow.binding.work import Ask, Work
+from llmflow.errors import StoreError
 from llmflow.history.identity import new_run_id
 from llmflow.history.store import Store
 from llmflow.protocol import Provider, Starts, Usage
@@ -117,6 +118,8 @@ class RunResult:
     """Tasks that wait for an approval."""
     in_doubt: Sequence[str] = ()
     """Tasks that were under way when the run was interrupted, may have acted, and wait for a word to run again."""
+    unsaved: StoreError | None = None
+    """Why the last of it could not be written into the history."""
 
 
 async def execute(compiled: Compiled, options: RunOptions) -> RunResult:
@@ -246,7 +249,13 @@ class _Run:
             if self._tick_handle is not None:
                 self._tick_handle.cancel()
             self._each_view(lambda view: view.close())
-        return self._result(status, received)
+        result = self._result(status, received)
+        if self.recording is not None:
+            try:
+                self.recording.finish(status, result.summary, result.document)
+            except StoreError as error:  # what was paid for is known: whoever asked shall have it
+                return replace(result, exit_code=error.exit_code, unsaved=error)
+        return result
 
     # ---- as it happens ----------------------------------------------------------------------------
 
@@ -327,8 +336,6 @@ class _Run:
         document["ranks_renewed"] = self.lessons.renewed if self.lessons is not None else 0
         if problem:
             document["problem"] = problem
-        if self.recording is not None:
-            self.recording.finish(status, summary, document)
         return RunResult(
             run=self.id,
             status=status,

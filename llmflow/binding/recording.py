@@ -141,14 +141,17 @@ class Recording:
             self._journal.sample(sample)
 
     def finish(self, status: str, summary: RunSummary, document: Mapping[str, Any]) -> None:
-        """Queue how the run ended."""
+        """Commit how the run ended, and let go of it. Raises StoreError if the writer has failed, now or earlier."""
         if not self._content:
             tasks = {n: {k: v for k, v in task.items() if k != "error"} for n, task in document["tasks"].items()}
             document = {**document, "outputs": None, "tasks": tasks, "problem": None}
-        self._journal.finish(RunOutcome(status, time.time(), summary.makespan, document))
+        try:
+            self._journal.finish(RunOutcome(status, time.time(), summary.makespan, document))
+        finally:
+            self._journal.close()
 
     def close(self) -> None:
-        """Commit what is queued and let go of the run. Raises StoreError if the writer has failed."""
+        """Commit what is queued and let go of the run, unless `finish` has. Raises StoreError if the writer has failed."""
         self._journal.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -9,33 +10,48 @@ from pathlib import Path
 from typing import Any
 
 from llmflow.binding.files import write_atomically
-from llmflow.errors import OutputClosed, UsageError
+from llmflow.errors import LlmflowError, OutputClosed, StoreError, UsageError
 from llmflow.sanitise import printable
 from llmflow.standard_streams import complain
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def deliver(text: str, output: str | None = None) -> None:
     """Write a command's result, with one newline at its end, to standard output or to the file `output`.
 
     On a terminal the text is made safe first; into a pipe or a file it goes as it is. Raises OutputClosed where the
-    reader has gone.
+    reader has gone, StoreError where the disk is full.
     """
     text = text if text.endswith("\n") else text + "\n"
     if output is not None:
         try:
-            write_atomically(Path(output), text)
+            if os.path.exists(output) and not os.path.isfile(output):
+                Path(output).write_text(text, encoding="utf-8", errors="replace")  # a device or a pipe stays one
+            else:
+                write_atomically(Path(output), text)
         except OSError as error:
-            raise UsageError(f"cannot write {output}: {error.strerror}") from error
+            raise _not_written(output, error) from error
         return
     if sys.stdout is None:  # it was closed before we began
         raise OutputClosed
     try:
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
-    except BrokenPipeError as error:
+    except OSError as error:
         # Python would complain once more when it closes the stream at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputClosed from error
+        if isinstance(error, BrokenPipeError):
+            raise OutputClosed from error
+        raise _not_written("standard output", error) from error
+
+
+def _not_written(what: str, error: OSError) -> LlmflowError:
+    if error.errno in _NO_ROOM:
+        return StoreError(
+            f"cannot write {what}: {error.strerror}\n  hint: make room; what a run gave: llmflow show last"
+        )
+    return UsageError(f"cannot write {what}: {error.strerror}")
 
 
 def say(text: str) -> None:

@@ -22,7 +22,7 @@ from llmflow.binding.resuming import cut_off, earlier_of, file_of, find_run, int
 from llmflow.binding.selection import Selection, select
 from llmflow.commands.asking import at_terminal, given_approvals
 from llmflow.commands.console import as_json, deliver, say
-from llmflow.errors import UsageError
+from llmflow.errors import StoreError, UsageError
 from llmflow.history.location import store_dir
 from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
@@ -86,16 +86,21 @@ class RunCommand:
             raise UsageError("which pipeline? FILE is missing", "`llmflow run FILE`, or `llmflow run --resume`")
         if self.no_content and self.resume:
             raise UsageError("--no-content is said when a run begins, not when it goes on")
-        with ExitStack() as stack:
-            result = self._carry_out(stack)
+        try:
+            with ExitStack() as stack:
+                result = self._carry_out(stack)
+        except StoreError as error:
+            raise self._with_a_way_on(error) from error
         say(render_summary(result.summary))
         if result.booking is not None:
             say(f"{'time':<14}{booking_text(result.booking)}")
         if "problem" in result.document:
             say(f"error: {result.document['problem']}")
-        if result.status != "succeeded":
+        if result.status != "succeeded" and result.unsaved is None:
             say(self._way_on(result))
         self._print(result)
+        if result.unsaved is not None:
+            raise self._with_a_way_on(result.unsaved)
         return result.exit_code
 
     def _carry_out(self, stack: ExitStack) -> RunResult:
@@ -163,14 +168,15 @@ class RunCommand:
         """The line to copy for going on with a run that has not succeeded."""
         if self.no_content:
             return "this run kept no content (--no-content): nobody can go on with it"
-        words = ["llmflow", "run", "--resume", result.run]
-        for name in result.unapproved:
-            words += ["--approve", name]
-        if result.in_doubt:
-            words.append("--rerun-interrupted")
-        if self.store is not None:
-            words += ["--store", self.store]
-        return f"to go on: {shlex.join(words)}"
+        words = [word for name in result.unapproved for word in ("--approve", name)]
+        return self._line_to_go_on(result.run, *words, *(("--rerun-interrupted",) if result.in_doubt else ()))
+
+    def _with_a_way_on(self, error: StoreError) -> StoreError:
+        return type(error)(f"{error}\n{self._line_to_go_on(error.run)}") if error.run and not self.no_content else error
+
+    def _line_to_go_on(self, run: str, *words: str) -> str:
+        store = ("--store", self.store) if self.store is not None else ()
+        return f"to go on: {shlex.join(('llmflow', 'run', '--resume', run, *words, *store))}"
 
     def _stored(self, history: Store) -> StoredRun:
         """The run to go on with: FILE's last one that did not end well, the one with this id, or the last of all."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,27 +23,44 @@ BUSY_SECONDS = 10.0
 LOG_BYTES = 4 * 1024 * 1024
 """Beyond this size the write-ahead log is copied back into the database."""
 
+SMALLEST = 256 * 1024
+"""An empty store takes no more, with its log; so much is asked for beside what could not be written."""
+
+_LIMITED = "{room}, raise the limit, or " + WAY_OUT
+
 _TOLD: tuple[tuple[str, str, str], ...] = (
-    ("SQLITE_FULL", "the disk is full: nothing more can be written", "make room, or " + WAY_OUT),
+    ("SQLITE_FULL", "the disk is full: nothing more can be written", "{room}, or " + WAY_OUT),
     ("SQLITE_NOTADB", "is not a llmflow history", "move it aside, or " + WAY_OUT),
     ("SQLITE_CORRUPT", "is damaged", "move it aside; `sqlite3 history.db .recover` rescues readable rows"),
     ("SQLITE_READONLY", "cannot be written", WAY_OUT),
     ("SQLITE_CANTOPEN", "cannot be opened", WAY_OUT),
     ("SQLITE_PERM", "cannot be opened", WAY_OUT),
+    ("SQLITE_IOERR_WRITE", "cannot be written: a quota or a limit on files, or the disk fails", _LIMITED),
+    ("SQLITE_IOERR_SHM", "cannot be written: a quota or a limit on files, or the disk fails", _LIMITED),
     ("SQLITE_IOERR", "cannot be read or written: the disk reports an error", "check the disk, or " + WAY_OUT),
 )
 """What SQLite's error names (3.11: `sqlite_errorname`) begin with, the sentence, and the way out."""
 
 
-def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """`error` as a StoreError that names the file and the way out."""
+def store_error(path: Path, error: sqlite3.Error, *, pending: int = 0) -> StoreError:
+    """`error` as a StoreError that names the file and the way out; `pending`: bytes that could not be written."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreLocked(f"{path}: another program has kept it locked for {BUSY_SECONDS:g} s")
     for prefix, sentence, hint in _TOLD:
         if name.startswith(prefix):
+            hint = hint.replace("{room}", _room(path, pending))
             return StoreError(f"{path}: {sentence} ({error})\n  hint: {hint}")
     return StoreError(f"{path}: {error}")
+
+
+def _room(path: Path, pending: int) -> str:
+    """What a person would have to do for the store to be written on, as far as it can be known."""
+    needed = f"make room for {(SMALLEST + pending) / 1e6:.1f} MB"
+    try:
+        return f"{needed} ({shutil.disk_usage(path.parent).free / 1e6:,.1f} MB are free)"
+    except OSError:
+        return needed
 
 
 def damaged(path: Path, error: Exception) -> StoreError:

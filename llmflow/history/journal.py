@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -262,9 +263,11 @@ class Journal:
                     try:
                         self._committed += self._writer.commit(taken)
                     except sqlite3.Error as error:
-                        self._failure = store_error(self._writer.database, error)
+                        self._failure = store_error(self._writer.database, error, pending=_bytes_of(taken))
                     except StoreError as error:
                         self._failure = error
+                    if self._failure is not None and self._writer.begun:
+                        self._failure.run = self.run_id
                     self._publish()
                 for mark in taken:
                     if isinstance(mark, _Flush):
@@ -327,6 +330,7 @@ class _Writer:
         try:
             self._connection = open_for_writing(store.database, store.durability)
             self._kinds = kinds_for_writing(self._connection)
+            self._file = os.stat(store.database)
         except sqlite3.Error as error:
             self._gate.close()
             raise store_error(store.database, error) from error
@@ -341,6 +345,7 @@ class _Writer:
         if not events and not others and self._begin is None:
             return 0
         with self._gate:
+            self._check_place()
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -363,6 +368,18 @@ class _Writer:
             self._log.after_commit(connection)
         return len(events)
 
+    def _check_place(self) -> None:
+        """Raise StoreError where the database has been taken away: SQLite would go on writing into what nobody sees."""
+        try:
+            if os.path.samestat(os.stat(self.database), self._file):
+                return
+        except OSError:
+            pass  # not there, or no longer within reach
+        raise StoreError(
+            f"{self.database}: has been removed or replaced while a run was writing into it\n"
+            f"  hint: put it back and go on with `run --resume`, or {location.WAY_OUT}"
+        )
+
     def close(self) -> None:
         """Copy the log back into the database where nobody is reading it, and let go of both."""
         try:
@@ -372,6 +389,11 @@ class _Writer:
         except (sqlite3.Error, StoreError):
             self._connection.close()  # the log stays and is read by whoever opens the store next
         self._gate.close()
+
+    @property
+    def begun(self) -> bool:
+        """True once the store knows of the run."""
+        return self._begin is None
 
     def _event_values(self, events: Sequence[Event]) -> list[Any]:
         """The values of the events' rows, one behind the other."""
@@ -410,6 +432,13 @@ class _Writer:
             found = _execute(connection, f"SELECT series FROM series WHERE {where}", series).fetchone()
             self._series[series] = found[0]
         return self._series[series]
+
+
+def _bytes_of(items: Sequence[_HandOver]) -> int:
+    """About how much these would take, twice over: in the log and in the database."""
+    values = [value for item in items if isinstance(item, _Row | _Finish) for value in item.values]
+    events = sum(len(item) for item in items if isinstance(item, list))
+    return 2 * (sum(len(v) if isinstance(v, str | bytes) else 8 for v in values) + 64 * events)
 
 
 def _execute(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:

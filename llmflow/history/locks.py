@@ -44,7 +44,11 @@ class Gate:
                 )
             time.sleep(pause * random.random())
             pause = min(2 * pause, 0.005)
-        os.pwrite(self._file, b"%-10d" % os.getpid(), 0)
+        try:
+            _sign(self._file, self._path)
+        except StoreError:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -75,7 +79,11 @@ class RunLock:
             if refusals == 5:
                 raise StoreLocked(f"run {run_id} is being worked on by {holder}")
             time.sleep(0.01)  # perhaps it was only somebody looking whether there is a holder
-        os.pwrite(self._file, b"%-10d" % os.getpid(), 0)
+        try:
+            _sign(self._file, path)
+        except StoreError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let others at the run. May be called twice."""
@@ -117,6 +125,14 @@ def _try_lock(file: int, path: Path) -> bool:
     except OSError as error:
         raise StoreError(f"{path}: this file system cannot lock files: {error.strerror}\n  hint: {WAY_OUT}") from error
     return True
+
+
+def _sign(file: int, path: Path) -> None:
+    """Leave our number for those who are kept waiting."""
+    try:
+        os.pwrite(file, b"%-10d" % os.getpid(), 0)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}\n  hint: make room, or {WAY_OUT}") from error
 
 
 def _same_file(file: int, path: Path) -> bool:

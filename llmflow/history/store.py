@@ -12,7 +12,7 @@ from typing import Any
 
 from llmflow.errors import StoreError
 from llmflow.history import location, schema
-from llmflow.history.connection import open_for_reading, open_for_writing, told
+from llmflow.history.connection import damaged, open_for_reading, open_for_writing, told
 from llmflow.history.locks import Gate, RunLock, holder_of
 from llmflow.protocol import clean_text
 
@@ -56,7 +56,9 @@ class Store:
         try:
             with told(database):
                 current = schema.is_current(connection, database)
-            if not current:  # only reached read-only: an older schema is brought up to date before it is read
+            if not current and not read_only:  # it has just been made so, and what was written is not what is read
+                raise damaged(database, ValueError("the events it knows cannot be read back"))
+            if not current:  # an older schema is brought up to date before it is read
                 connection.close()
                 return cls.open(directory, durability=durability)
         except BaseException:
