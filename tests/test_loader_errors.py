@@ -100,6 +100,14 @@ def test_a_pipe_as_prompt_file_is_refused_without_waiting(tmp_path: Path) -> Non
     assert "`pipe` is not a regular file" in errors_of(tmp_path / "a.yaml")
 
 
+def test_items_from_a_pipe_or_a_folder_are_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.jsonl")
+    text = "tasks: {{a: {{foreach: {{file: {}}}, value: x}}}}\n"
+    assert "`rows.jsonl` is not a regular file" in errors_of(tmp_path / "a.yaml", text.format("rows.jsonl"))
+    (tmp_path / "rows.csv").mkdir()
+    assert "`rows.csv` is a folder" in errors_of(tmp_path / "a.yaml", text.format("rows.csv"))
+
+
 def test_a_prompt_file_has_a_largest_size(tmp_path: Path) -> None:
     with open(tmp_path / "big.md", "wb") as file:
         file.truncate(MAX_BYTES + 1)

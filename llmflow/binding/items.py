@@ -50,14 +50,12 @@ def key_of(foreach: Foreach, default: str, scope: Mapping[str, Any]) -> str:
 
 def rows_below(folder: Path, name: str) -> Sequence[Any]:
     """`rows_of` the file `folder/name`. Raises CallFailed(template) for a path that leaves the folder, as a template
-    may have taken it from an answer, and for a pipe or a device, which would be waited for without end.
+    may have taken it from an answer, and for what is no regular file.
     """
     try:
         path = file_below(folder, name)
     except FileProblem as problem:
         raise wrong(str(problem)) from problem
-    if not path.is_file():
-        raise wrong(f"`{name}` is not a regular file")
     return rows_of(path)
 
 

@@ -34,7 +34,10 @@ def read_text_below(folder: Path, name: str) -> str:
 
 
 def file_below(folder: Path, name: str, *, may_be_missing: bool = False) -> Path:
-    """Where `folder/name` is, links followed. Raises FileProblem for one that is outside, or missing."""
+    """Where `folder/name` is, links followed. Raises FileProblem for one that is outside, missing, or no regular file.
+
+    A pipe or a device would be waited for without end.
+    """
     shown = f"`{name[:200]}`"
     outside = "paths in a pipeline stay below its folder"
     if "\0" in name:
@@ -51,7 +54,13 @@ def file_below(folder: Path, name: str, *, may_be_missing: bool = False) -> Path
         raise FileProblem(f"{shown} cannot be read: {reason}", "the path is relative to the pipeline file") from error
     if not path.is_relative_to(root):
         raise FileProblem(f"{shown} leads outside the folder of the pipeline", outside)
+    if not path.is_file() and path.exists():
+        raise _irregular(shown, folder=path.is_dir())
     return path
+
+
+def _irregular(shown: str, *, folder: bool) -> FileProblem:
+    return FileProblem(f"{shown} is {'a folder' if folder else 'not a regular file'}")
 
 
 def _read_below(folder: Path, name: str, shown: str) -> bytes:
@@ -64,7 +73,7 @@ def _read_below(folder: Path, name: str, shown: str) -> bytes:
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise FileProblem(f"{shown} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}")
+            raise _irregular(shown, folder=stat.S_ISDIR(mode))
         with open(handle, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
     finally:
