@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 from random import Random
 
 import pytest
 from random_graphs import random_scenarios
 from random_schedules import random_graph
+from virtual_run import on_virtual_time
 
+from llmflow.binding.estimates import believed
+from llmflow.binding.execution import RunOptions, RunResult, execute
+from llmflow.binding.loading import bind, load_file, model_choice
+from llmflow.binding.planning import Question, plan_of
 from llmflow.errors import FailureKind
+from llmflow.reports.plan_json import plan_json
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph
@@ -156,3 +163,45 @@ def test_idling_is_never_longer_than_the_best_order_and_comes_out_as_planned() -
             assert length < by_order
             assert found.evidence[-1].mean == pytest.approx(length)
     assert kept
+
+
+PIPELINE = """\
+name: kept-free
+providers: {sim: {kind: simulated, workers: 3}}
+defaults: {model: sim/any}
+tasks:
+  long: {prompt: x, estimate: 5s}
+  key: {prompt: x, estimate: 1s}
+  lock: {prompt: x, estimate: 2s}
+  side: {prompt: x, estimate: 7s, depends_on: [key]}
+  left: {prompt: x, estimate: 10s, depends_on: [lock]}
+  right: {prompt: x, estimate: 10s, depends_on: [lock]}
+"""
+
+
+def test_a_run_keeps_a_worker_free_as_its_plan_says(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(PIPELINE)
+    compiled = bind(load_file(str(file), model_choice(())), model_choice(()), None)
+    plan = plan_of(compiled, None, Question("stochastic", budget_s=60.0))
+    assert (plan.makespan, plan.policies["critical-path"], plan.lower_bound) == (12.0, 15.0, 12.0)
+    document = plan_json(plan)
+    assert document["held_back"] == [{"task": "side", "until": "right", "patience": 4.0}]
+
+    async def run() -> RunResult:
+        beliefs = believed(compiled, None)
+        return await execute(compiled, RunOptions({}, "stochastic", beliefs, environment={}, plan_budget=60.0))
+
+    result = on_virtual_time(run())
+    assert result.summary.makespan == pytest.approx(12.0)
+    started = {name: task["started"] for name, task in result.tasks.items()}
+    assert started == {task.name: pytest.approx(task.start) for task in plan.tasks}
+
+
+@pytest.mark.parametrize("change", ['when: "{{ true }}"', "hedge: true"])
+def test_where_a_task_may_be_skipped_or_doubled_no_worker_is_kept_free(tmp_path: Path, change: str) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(PIPELINE.replace("long: {prompt: x,", f"long: {{prompt: x, {change},"))
+    compiled = bind(load_file(str(file), model_choice(())), model_choice(()), None)
+    plan = plan_of(compiled, None, Question("stochastic", budget_s=60.0))
+    assert (plan.makespan, plan.decision.holds) == (15.0, ())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from llmflow.scheduling.estimates import Estimate, Source
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.list_schedule import list_schedule
 from llmflow.scheduling.policies import DEFAULT_POLICY, POLICIES, inherited_priorities
-from llmflow.scheduling.setting import Decision, Setting
+from llmflow.scheduling.setting import Decision, Expansion, Setting
 from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.spread import with_spread
 
@@ -184,10 +185,6 @@ def test_a_run_of_milliseconds_gets_no_time_for_a_search() -> None:
     [
         ({"urgencies": [0, 0, 2, 0, 0]}, "the author's priorities come first"),
         ({"estimates": [Estimate(1.0)] * 5}, "no history: the shape of the graph decides"),
-        (
-            {"workers": [3, 1], "pool_of": [0, 0, 1, 1, 0], "cap": 2},
-            "a cap over pools of different sizes is beyond the search",
-        ),
     ],
 )
 def test_what_keeps_stochastic_from_searching_is_said(changes: dict[str, Any], reason: str) -> None:
@@ -204,8 +201,49 @@ def test_stages_of_a_growing_graph_are_ranked_by_mean_and_spread() -> None:
         "stochastic",
         "mean-plus-sd",
         [11.0, 7.0, 10.0, 1.0, 9.0],
-        "items come while the run goes on: one rank for all of a task",
+        "too many items to try: one rank for all of a task",
     )
+
+
+def test_a_growing_graph_is_tried_with_the_items_that_are_expected() -> None:
+    # By one item each, three tasks of 4 s outrank 40 items of half a second, on which another 3 s wait.
+    longs = {f"long{i}": ["first"] for i in range(3)}
+    stages = Graph.of({"words": [], "first": [], **longs, "items": ["words"], "item": ["items"], "join": ["item"]})
+    seconds = [0.75, 1.0, 4.0, 4.0, 4.0, 0.0, 0.5, 3.0]
+    grown, stage_of = Graph(), [0, 1, 2, 3, 4, 5, *([6] * 40), 7]
+    for task, stage in enumerate(stage_of):
+        grown.add(f"t{task}", {2: [1], 3: [1], 4: [1], 5: [0], 6: [5], 7: list(range(6, 46))}.get(stage, []))
+    for cv in (0.0, 0.1):
+        setting = replace(
+            setting_of(stages, seconds, 4, cv),
+            pool_of=[0, 0, 0, 0, 0, -1, 0, 0],
+            grows=True,
+            expansion=Expansion(grown, stage_of),
+        )
+        found = decided(setting)
+        assert found.order == "stage-work"
+        assert len(found.priorities) == len(stages)
+        path = next(e for e in found.evidence if e.policy == "critical-path")
+        best = next(e for e in found.evidence if e.policy == "stage-work")
+        assert best.mean < 0.9 * path.mean
+        assert (path.mean, best.mean) == (12.0, 9.75) or cv
+        assert found.reason.endswith("over 200 sampled runs" if cv else "as planned")
+        assert decided(setting) == found
+
+
+def test_a_cap_over_pools_of_different_sizes_is_tried_on_the_dispatcher_itself() -> None:
+    better = 0
+    for seed in range(12):
+        graph, durations = random_graph(seed, 30, density=0.1)
+        dice = Random(seed)
+        pool_of = [dice.randrange(2) for _ in range(len(graph))]
+        estimates = [Estimate(d, d * dice.choice((0.05, 1.5)), "task", 9) for d in durations]
+        found = decided(Setting(graph, estimates, [3, 1], pool_of=pool_of, cap=3))
+        assert found.samples == 200
+        own = next(e for e in found.evidence if e.policy == found.order)
+        assert found.order == "critical-path" or own.difference < -2 * own.error
+        better += found.order != "critical-path"
+    assert better
 
 
 def test_a_cap_on_the_run_is_one_pool_to_the_search() -> None:

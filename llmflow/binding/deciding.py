@@ -6,12 +6,14 @@ Both are asked with the clock running: a run must not wait longer for its plan t
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmflow.binding.compile import Compiled
-from llmflow.binding.forecast import TooLargeToPlan, forecast
+from llmflow.binding.forecast import Forecast, TooLargeToPlan, forecast
 from llmflow.scheduling.policies import POLICIES
-from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Setting
+from llmflow.scheduling.pools import CONTROL
+from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Expansion, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from llmflow.scheduling.estimates import Estimate
 
 PREDICTING = (0.02, 0.2, 0.01)
-"""How long predicting may take: between so many real seconds, such a share of what the run is expected to take."""
+"""How long predicting may take: between so many CPU seconds, such a share of what the run is expected to take."""
+
+TRIED = 2_000
+"""Larger graphs with items are not laid out to try orders on them."""
 
 PREDICTED = 5_000
 """Larger runs are not predicted: laying them out would take the memory that their window saves."""
@@ -33,25 +38,41 @@ def decide(
     *,
     seed: int = 0,
     budget_s: float | None = None,
+    resumed: bool = False,
+    expected: Callable[[], Forecast] | None = None,
 ) -> Decision:
-    """Priorities per stage. `budget_s`: real seconds that deciding may take, None = the policy's own measure."""
+    """Priorities per stage. `budget_s`: CPU seconds that deciding may take, None = the policy's own measure.
+
+    `expected` gives the graph with its items, or raises TooLargeToPlan; asked only where there are any.
+    No worker is kept free on purpose where tasks may be skipped or doubled, and in the rest of a run.
+    """
     from llmflow.scheduling.estimates import Estimate
 
     # Tasks of `finally` run when all is over: they are no part of the makespan.
     beliefs = [Estimate(0.0) if spec.final else e for spec, e in zip(compiled.specs, estimates, strict=True)]
+    pool_of = [CONTROL if spec.final else pool for spec, pool in zip(compiled.specs, compiled.pool_of, strict=True)]
+    grows = any(stage.is_item for stage in compiled.stages)
+    expansion = None
+    if grows and expected is not None and policy == STOCHASTIC:
+        with suppress(TooLargeToPlan):
+            planned = expected()
+            expansion = Expansion(planned.graph, planned.stages)
+    sure = not any(spec.conditional for spec in compiled.specs) and not any(s.task.hedge for s in compiled.stages)
     return POLICIES[policy].decide(
         Setting(
             compiled.shadow,
             beliefs,
             workers=[pool.size for pool in compiled.pools],
-            pool_of=compiled.pool_of,
+            pool_of=pool_of,
             cap=compiled.workers,
             urgencies=[spec.priority for spec in compiled.specs],
-            grows=any(stage.is_item for stage in compiled.stages),
+            grows=grows,
+            expansion=expansion,
             seed=seed,
             budget_s=budget_s,
             speed=compiled.speed,
-            clock=time.perf_counter,
+            clock=time.thread_time,
+            may_idle=sure and not grows and not resumed,
         )
     )
 
@@ -105,7 +126,7 @@ def predict(
     priorities = [decision.priorities[stage] for stage in planned.stages]
     lean = LeanSchedules(planned.graph, planned.specs, compiled.pools, workers=compiled.workers)
     beliefs = with_spread(planned.estimates)
-    makespan = lean.schedule(lean.keys(priorities), [e.mean for e in beliefs])[0]
+    makespan = lean.schedule(lean.keys(priorities), [e.mean for e in beliefs], holds=planned.holds(decision))[0]
     found: dict[str, Any] = {"makespan": makespan, "samples": 0, "p10": None, "p50": None, "p90": None}
     if not any(e.sd for e in beliefs):
         return {**found, "p10": makespan, "p50": makespan, "p90": makespan}
@@ -115,10 +136,11 @@ def predict(
         beliefs,
         lean,
         {decision.policy: priorities},
+        holds={decision.policy: planned.holds(decision)},
         samples=affordable(len(planned.graph), 1),
         seed=seed,
         budget_s=max(least, min(most, share * makespan / compiled.speed)),
-        clock=time.perf_counter,
+        clock=time.thread_time,
     )
     if outlook is not None:
         q = outlook.makespans[decision.policy]

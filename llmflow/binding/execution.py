@@ -19,9 +19,10 @@ from llmflow.binding.answered import Answered
 from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
-from llmflow.binding.deciding import decide, predict
+from llmflow.binding.deciding import TRIED, decide, predict
 from llmflow.binding.estimates import Beliefs
 from llmflow.binding.expansion import Expansion
+from llmflow.binding.forecast import forecast
 from llmflow.binding.hedging import hedging
 from llmflow.binding.lessons import Lessons
 from llmflow.binding.nodes import Nodes
@@ -155,7 +156,13 @@ class _Run:
         self.estimates = options.beliefs.estimates
         means = [estimate.mean for estimate in self.estimates]
         self.decision = decide(
-            compiled, self.estimates, options.policy, seed=options.seed, budget_s=options.plan_budget
+            compiled,
+            self.estimates,
+            options.policy,
+            seed=options.seed,
+            budget_s=options.plan_budget,
+            resumed=earlier is not None,
+            expected=lambda: forecast(compiled, self.estimates, options.store, most=TRIED),
         )
         self.scheduler = Scheduler(
             compiled.graph,
@@ -165,7 +172,8 @@ class _Run:
             workers=compiled.workers,
             fail_fast=options.fail_fast,
             seed=options.seed,
-            hedging=hedging(compiled, self.estimates, options.store),
+            hedging=None if self.decision.holds else hedging(compiled, self.estimates, options.store),
+            holds=self.decision.holds,
         )
         self.state: RunState = self.scheduler.state
         self.clock = Clock(

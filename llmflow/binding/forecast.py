@@ -23,6 +23,8 @@ from llmflow.language.pipeline import Foreach
 from llmflow.language.templates import Structure
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.idling import Hold
+from llmflow.scheduling.setting import Decision
 from llmflow.scheduling.tasks import TaskSpec
 
 
@@ -36,6 +38,13 @@ class Forecast:
     stages: list[int] = field(default_factory=list)
     """Planned task → its stage."""
     notes: list[str] = field(default_factory=list)
+
+    def holds(self, decision: Decision) -> tuple[Hold, ...]:
+        """The decision's, which are of stages, by planned task."""
+        if not decision.holds:
+            return ()
+        task_of = {stage: task for task, stage in enumerate(self.stages)}
+        return tuple(h._replace(task=task_of[h.task], until=task_of[h.until]) for h in decision.holds)
 
 
 class TooLargeToPlan(Exception):

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from llmflow.binding.compile import Compiled
-from llmflow.binding.deciding import decide
+from llmflow.binding.deciding import TRIED, decide
 from llmflow.binding.estimates import believed
-from llmflow.binding.forecast import forecast
+from llmflow.binding.forecast import Forecast, TooLargeToPlan, forecast
 from llmflow.binding.loading import bind, load_file, model_choice, parse_workers
 from llmflow.errors import UsageError
 from llmflow.history.store import Store
@@ -91,9 +91,15 @@ def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan
     beliefs = believed(compiled, store).estimates
     planned = forecast(compiled, beliefs, store)
 
+    def items() -> Forecast:
+        if len(planned.graph) > TRIED:
+            raise TooLargeToPlan
+        return planned
+
     def ranked(policy: str) -> Decision:
-        decision = decide(compiled, beliefs, policy, seed=question.seed, budget_s=question.budget_s)
-        return replace(decision, priorities=[decision.priorities[stage] for stage in planned.stages])
+        decision = decide(compiled, beliefs, policy, seed=question.seed, budget_s=question.budget_s, expected=items)
+        priorities = [decision.priorities[stage] for stage in planned.stages]
+        return replace(decision, priorities=priorities, holds=planned.holds(decision))
 
     return make_plan(
         planned.graph,

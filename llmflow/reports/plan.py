@@ -19,6 +19,7 @@ from llmflow.scheduling.setting import Decision, Setting
 from llmflow.scheduling.tasks import TaskSpec
 
 if TYPE_CHECKING:
+    from llmflow.scheduling.idling import Hold
     from llmflow.scheduling.outlook import Outlook
 
 UNKNOWN_SOURCE = "default"
@@ -133,10 +134,9 @@ def make_plan(
     if compare is None:
         compare = list(POLICIES) if len(graph) <= COMPARED else []
     decisions = {p: decide(p) for p in dict.fromkeys([policy, *compare])}
-    priorities = {p: decision.priorities for p, decision in decisions.items()}
     schedules = _schedules(graph, specs, pools, workers)
-    chosen = schedules(durations, priorities[policy])
-    policies = {p: chosen.makespan if p == policy else schedules(durations, priorities[p]).makespan for p in priorities}
+    made = {p: schedules(durations, decision.priorities, decision.holds) for p, decision in decisions.items()}
+    chosen, policies = made[policy], {p: schedule.makespan for p, schedule in made.items()}
     bound = lower_bound_of(graph, durations, pool_of, pools, workers)
     return Plan(
         name=name,
@@ -154,7 +154,7 @@ def make_plan(
         ratio=chosen.makespan / bound.value if bound.value else nan,
         critical_path=tuple(graph.names[task] for task in times.path),
         decision=decisions[policy],
-        outlook=_outlook(graph, specs, pools, estimates, priorities, policies, chosen.starts, workers, samples, seed),
+        outlook=_outlook(graph, specs, pools, estimates, decisions, policies, chosen.starts, workers, samples, seed),
         notes=tuple(notes),
     )
 
@@ -176,6 +176,7 @@ def _decider(
         cap=workers,
         urgencies=[spec.priority for spec in specs],
         seed=seed,
+        may_idle=True,
     )
     return lambda policy: POLICIES[policy].decide(setting)
 
@@ -185,7 +186,7 @@ def _outlook(
     specs: Sequence[TaskSpec],
     pools: Sequence[PoolSpec],
     estimates: Sequence[Estimate],
-    priorities: Mapping[str, Sequence[float]],
+    decisions: Mapping[str, Decision],
     makespans: Mapping[str, float],
     starts: Sequence[float],
     workers: int,
@@ -202,17 +203,19 @@ def _outlook(
     beliefs = with_spread([e if holds else nothing for e, holds in zip(estimates, holding, strict=True)])
     if not any(e.sd for e in beliefs):
         return certain(graph, [e.mean for e in beliefs], makespans, starts)
-    wanted = affordable(len(graph), len(priorities), samples)
+    wanted = affordable(len(graph), len(decisions), samples)
     if not wanted:
-        chosen = next(iter(priorities))
-        priorities = {chosen: priorities[chosen]}
+        chosen = next(iter(decisions))
+        decisions = {chosen: decisions[chosen]}
         wanted = affordable(len(graph), 1, samples)
     if not wanted:
         return None
     from llmflow.scheduling.lean_schedule import LeanSchedules
 
     schedules = LeanSchedules(graph, specs, pools, workers=workers)
-    return look_out(graph, beliefs, schedules, priorities, samples=wanted, seed=seed)
+    priorities = {p: decision.priorities for p, decision in decisions.items()}
+    holds = {p: decision.holds for p, decision in decisions.items()}
+    return look_out(graph, beliefs, schedules, priorities, holds=holds, samples=wanted, seed=seed)
 
 
 class _Schedule(NamedTuple):
@@ -226,13 +229,13 @@ class _Schedule(NamedTuple):
 
 def _schedules(
     graph: Graph, specs: Sequence[TaskSpec], pools: Sequence[PoolSpec], workers: int
-) -> Callable[[Sequence[float], Sequence[float]], _Schedule]:
-    """(durations, priorities) → the schedule: lean where every task runs if all go well, else by the simulator."""
+) -> Callable[[Sequence[float], Sequence[float], Sequence[Hold]], _Schedule]:
+    """(durations, priorities, holds) → a schedule: lean where every task runs if all go well, else by the simulator."""
     if any(spec.final or spec.rule not in RUN_AFTER_SUCCESS for spec in {id(spec): spec for spec in specs}.values()):
         from llmflow.scheduling.simulate import simulate
 
-        def simulated(durations: Sequence[float], priorities: Sequence[float]) -> _Schedule:
-            run = simulate(graph, specs, pools, durations, priorities, workers=workers, keep_story=False)
+        def simulated(durations: Sequence[float], priorities: Sequence[float], holds: Sequence[Hold]) -> _Schedule:
+            run = simulate(graph, specs, pools, durations, priorities, workers=workers, holds=holds, keep_story=False)
             return _Schedule(run.makespan, run.starts, run.finishes, run.workers)
 
         return simulated
@@ -240,9 +243,9 @@ def _schedules(
 
     schedules = LeanSchedules(graph, specs, pools, workers=workers)
 
-    def lean(durations: Sequence[float], priorities: Sequence[float]) -> _Schedule:
+    def lean(durations: Sequence[float], priorities: Sequence[float], holds: Sequence[Hold]) -> _Schedule:
         log: list[int] = []
-        makespan, starts = schedules.schedule(schedules.keys(priorities), durations, log)
+        makespan, starts = schedules.schedule(schedules.keys(priorities), durations, log, holds=holds)
         finishes = [start + duration for start, duration in zip(starts, durations, strict=True)]
         return _Schedule(makespan, starts, finishes, schedules.workers(log))
 

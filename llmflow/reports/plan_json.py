@@ -43,6 +43,10 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "criticality": outlook
         and {task.name: share for task, share in zip(plan.tasks, outlook.criticality, strict=True)},
         "notes": list(plan.notes),
+        "held_back": [
+            {"task": plan.graph.names[h.task], "until": plan.graph.names[h.until], "patience": h.patience}
+            for h in plan.decision.holds
+        ],
         "estimated": not plan.knows_nothing,
         "schedule": [
             {

@@ -15,12 +15,10 @@ from random import Random
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.idling import Hold
 from llmflow.scheduling.improve import Plan
-from llmflow.scheduling.lean_schedule import LeanSchedules
+from llmflow.scheduling.lean_schedule import LeanSchedules, machine_of
 from llmflow.scheduling.list_schedule import ranked
-from llmflow.scheduling.pools import PoolSpec
 from llmflow.scheduling.portfolio import CONFIDENCE, Evidence
 from llmflow.scheduling.setting import Decision, Setting
-from llmflow.scheduling.tasks import TaskSpec
 
 NEAR_CERTAIN = 0.02
 """Up to this CV of every task a worker may be kept free for one that is to come."""
@@ -58,9 +56,7 @@ def where_it_pays(
     """`plan` with its holds if it is shorter than `decision`, else `decision`; both on these workers and beliefs."""
     if not plan.idles or not near_certain(beliefs):
         return decision
-    specs = {pool: TaskSpec(pools=(pool,)) for pool in set(pool_of)}
-    pools = [PoolSpec(str(i), n) for i, n in enumerate(workers)]
-    lean = LeanSchedules(setting.graph, [specs[pool] for pool in pool_of], pools)
+    lean = machine_of(setting.graph, workers, pool_of)
     means = [e.mean for e in beliefs]
     alone = lean.keys(decision.priorities)
     shortest = lean.schedule(alone, means)[0]

@@ -153,3 +153,10 @@ class LeanSchedules:
             else:
                 pools[self.pool_of[~task]].release(*held[~task])
         return [worker for _, worker in held]
+
+
+def machine_of(graph: Graph, workers: Sequence[int], pool_of: Sequence[int], cap: int = 0) -> LeanSchedules:
+    """Schedules of a graph of which nothing is known but the pool of each task and the workers of each pool."""
+    specs = {pool: TaskSpec(pools=(pool,)) for pool in set(pool_of)}
+    pools = [PoolSpec(str(i), n) for i, n in enumerate(workers)]
+    return LeanSchedules(graph, [specs[pool] for pool in pool_of], pools, workers=cap)

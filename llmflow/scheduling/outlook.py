@@ -18,6 +18,7 @@ from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.statistics import quantile
 
 if TYPE_CHECKING:
+    from llmflow.scheduling.idling import Hold
     from llmflow.scheduling.lean_schedule import LeanSchedules
 
 SAMPLES = 200
@@ -68,12 +69,15 @@ def look_out(
     schedules: LeanSchedules,
     policies: Mapping[str, Sequence[float]],
     *,
+    holds: Mapping[str, Sequence[Hold]] | None = None,
     samples: int,
     seed: int,
     budget_s: float | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Outlook | None:
     """Sample `samples` runs under each of `policies` (name → priorities), the first of which is the chosen one.
+
+    `holds`: policy → what it holds back (see `idling`).
 
     With a budget, fewer where they do not fit; None where there are none or even `FEWEST` do not fit.
     Reproducible by seed.
@@ -97,7 +101,7 @@ def look_out(
         if done >= samples:
             break
         for name, wanted in keys.items():
-            makespan, begun = schedules.schedule(wanted, durations)
+            makespan, begun = schedules.schedule(wanted, durations, holds=holds.get(name, ()) if holds else ())
             makespans[name].append(makespan)
             if name == chosen:
                 starts = [a + b for a, b in zip(starts, begun, strict=True)]

@@ -134,10 +134,8 @@ def choose(
         if order != first:
             candidates["rehearsed"] = in_order(order)
             makespans["rehearsed"] = list(problem.kernel.makespans(order, draws))
-    evidence = tuple(_compare(name, makespans[name], makespans[REFERENCE]) for name in candidates)
-    whole = [e for e in evidence if len(makespans[e.policy]) == samples]
-    ahead = [e for e in whole if e.difference < -CONFIDENCE * e.error - 1e-9 * e.mean]
-    best = min(ahead, key=lambda e: e.mean).policy if ahead else REFERENCE
+    evidence = tuple(compare(name, makespans[name], makespans[REFERENCE]) for name in candidates)
+    best = best_of([e for e in evidence if len(makespans[e.policy]) == samples])
     return Choice(best, candidates[best], evidence, samples, problem.plan)
 
 
@@ -226,7 +224,7 @@ class _Problem:
                     room = (ends - self.clock()) / sample_s - len(draws)
                     by_mean = by_mean[: max(1, int(room / (len(draws) - done)) - 1)]
                 leader = found[by_mean[0]]
-                fit = {name for name in by_mean if not _hopeless(found[name], leader)} | {REFERENCE}
+                fit = {name for name in by_mean if not hopeless(found[name], leader)} | {REFERENCE}
                 running = {name: order for name, order in running.items() if name in fit}
         return found
 
@@ -240,7 +238,14 @@ def _blend(a: Sequence[float], b: Sequence[float]) -> list[float]:
     return [(x + y) / 2 for x, y in zip(*scaled, strict=True)]
 
 
-def _hopeless(makespans: Sequence[float], leader: Sequence[float]) -> bool:
+def best_of(evidence: Sequence[Evidence]) -> str:
+    """Who is ahead of the critical path beyond doubt, and furthest; else the critical path."""
+    ahead = [e for e in evidence if e.difference < -CONFIDENCE * e.error - 1e-9 * e.mean]
+    return min(ahead, key=lambda e: e.mean).policy if ahead else REFERENCE
+
+
+def hopeless(makespans: Sequence[float], leader: Sequence[float]) -> bool:
+    """Clearly behind the leader on the samples that both met."""
     behind, error = _paired(makespans, leader)
     return behind > HOPELESS * error
 
@@ -253,6 +258,7 @@ def _paired(makespans: Sequence[float], others: Sequence[float]) -> tuple[float,
     return difference, sqrt(fsum((g - difference) ** 2 for g in gaps) / (n - 1) / n) if n > 1 else 0.0
 
 
-def _compare(name: str, makespans: Sequence[float], reference: Sequence[float]) -> Evidence:
+def compare(name: str, makespans: Sequence[float], reference: Sequence[float]) -> Evidence:
+    """How a candidate did beside the critical path, whose `reference` are on all samples."""
     difference, error = _paired(makespans, reference)
     return Evidence(name, fsum(reference) / len(reference) + difference, difference, error)

@@ -23,6 +23,14 @@ def still() -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Expansion:
+    """A graph that has grown as expected. `stages[t]`: which task of the setting's graph task t is one of."""
+
+    graph: Graph
+    stages: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """What a policy may look at. Sequences are indexed by task or pool; seconds.
 
@@ -46,6 +54,8 @@ class Setting:
     clock: Callable[[], float] = still
     iterations: int = 500
     """Bounds each search, whatever the clock says."""
+    expansion: Expansion | None = None
+    """The graph with the items that are expected, where it `grows` and they are not too many to try."""
     may_idle: bool = False
     """Whoever dispatches follows holds (see `idling`), so a worker may be kept free on purpose."""
 

@@ -11,18 +11,20 @@ A plan may let a worker idle on purpose, which no order of priorities can expres
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llmflow.scheduling.bounds import pooled_lower_bound
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import upward_ranks
 from llmflow.scheduling.idle_plan import near_certain, where_it_pays
 from llmflow.scheduling.improve import Plan, plan
+from llmflow.scheduling.lean_schedule import machine_of
 from llmflow.scheduling.list_schedule import list_schedule
 from llmflow.scheduling.pools import CONTROL
-from llmflow.scheduling.portfolio import SAMPLES, Evidence, choose
-from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Setting
+from llmflow.scheduling.portfolio import SAMPLES, Choice, Evidence, choose
+from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Expansion, Setting
 from llmflow.scheduling.spread import PREDICTABLE, predicted_cv, with_spread
+from llmflow.scheduling.trial import stage_orders, try_out
 
 MEAN_PLUS_SD = "mean-plus-sd"
 """The longest path on mean + 1 standard deviation; the portfolio knows it by the same name."""
@@ -52,23 +54,19 @@ def decide(setting: Setting) -> Decision:
         return Decision(STOCHASTIC, CRITICAL_PATH, reference, reason)
 
     machine = _machine(setting)
-    if machine is None:
-        return critical_path("a cap over pools of different sizes is beyond the search")
-    workers, pool_of = machine
-    if not _contested(workers, pool_of):
+    if not _contested(setting):
         return critical_path("there is a worker for every task: the order does not matter")
     if setting.budget_s is not None and setting.budget_s <= 0:
         return critical_path("no time to search was given")
-    holding = [e for e, pool in zip(setting.estimates, pool_of, strict=True) if pool >= 0 and e.mean]
+    holding = [e for e, pool in zip(setting.estimates, setting.pools, strict=True) if pool >= 0 and e.mean]
     if all(e.source == "default" for e in holding):
         return critical_path("no history: the shape of the graph decides")
     if any(setting.urgencies):
         return critical_path("the author's priorities come first")
     beliefs = with_spread(setting.estimates)
-    if setting.grows:
-        # Untried, but on its own it was never worse than the means, and better where some tasks are riskier.
-        risky = upward_ranks(graph, [e.mean + e.sd for e in beliefs])
-        return Decision(STOCHASTIC, MEAN_PLUS_SD, risky, "items come while the run goes on: one rank for all of a task")
+    if setting.grows or machine is None:
+        return _tried(setting, beliefs, reference)
+    workers, pool_of = machine
     if any(e.sd for e in beliefs):
         chosen = _chosen(setting, beliefs, workers, pool_of)
         if chosen is not None:
@@ -93,29 +91,86 @@ def _machine(setting: Setting) -> tuple[list[int], list[int]] | None:
     return [cap], [0 if pool >= 0 else CONTROL for pool in pool_of]
 
 
-def _contested(workers: Sequence[int], pool_of: Sequence[int]) -> bool:
-    """Some pool has fewer workers than tasks."""
-    counts = [0] * len(workers)
-    for pool in pool_of:
-        if pool >= 0:
-            counts[pool] += 1
-    return any(0 < n < count for n, count in zip(workers, counts, strict=True))
+def _contested(setting: Setting) -> bool:
+    """Some pool, or the run as a whole, may have fewer workers than tasks; of items nobody counts there are many."""
+    if setting.grows and setting.expansion is None:
+        return bool(setting.cap) or any(setting.workers[pool] for pool in setting.pools if pool >= 0)
+    counts = [0] * len(setting.workers)
+    for stage in setting.expansion.stages if setting.expansion else range(len(setting.graph)):
+        if setting.pools[stage] >= 0:
+            counts[setting.pools[stage]] += 1
+    short = any(0 < n < count for n, count in zip(setting.workers, counts, strict=True))
+    return short or 0 < setting.cap < sum(counts)
 
 
-def _budget(setting: Setting, default: tuple[float, float], workers: Sequence[int], pool_of: Sequence[int]) -> float:
-    """Real seconds."""
+def _budget(setting: Setting, default: tuple[float, float], bound: Callable[[], float]) -> float:
+    """Real seconds; `bound` of the makespan, in seconds of the run."""
     if setting.budget_s is not None:
         return setting.budget_s
     most, share = default
     # The bound stands for the predicted makespan: no schedule is made only to find out how long one may take.
-    predicted = pooled_lower_bound(setting.graph, setting.means, pool_of, workers, interval=False).value
-    return min(most, share * predicted / setting.speed)
+    return min(most, share * bound() / setting.speed)
+
+
+def _length(setting: Setting, workers: Sequence[int], pool_of: Sequence[int]) -> float:
+    return pooled_lower_bound(setting.graph, setting.means, pool_of, workers, interval=False).value
+
+
+def _tried(setting: Setting, beliefs: Sequence[Estimate], reference: list[float]) -> Decision:
+    """Where the search cannot go: the best of some ranks by stage, on sampled runs with the items that are expected."""
+    risky = upward_ranks(setting.graph, [e.mean + e.sd for e in beliefs])
+    expansion = setting.expansion
+    if expansion is None:
+        if setting.grows:
+            # On its own it was never worse than the means, and better where some tasks are riskier.
+            return Decision(STOCHASTIC, MEAN_PLUS_SD, risky, "too many items to try: one rank for all of a task")
+        expansion = Expansion(setting.graph, range(len(setting.graph)))
+    expected = [beliefs[stage] for stage in expansion.stages]
+    pool_of = [setting.pools[stage] for stage in expansion.stages]
+    budget = _budget(
+        setting,
+        CHOOSER,
+        lambda: (
+            pooled_lower_bound(
+                expansion.graph, [e.mean for e in expected], pool_of, setting.workers, interval=False
+            ).value
+        ),
+    )
+    counts = [0] * len(setting.graph)
+    for stage in expansion.stages:
+        counts[stage] += 1
+    sizes = [setting.workers[pool] or setting.cap if pool >= 0 else 0 for pool in setting.pools]
+    orders = stage_orders(setting.graph, beliefs, sizes, counts)
+    choice = try_out(
+        machine_of(expansion.graph, setting.workers, pool_of, setting.cap),
+        {name: [order[stage] for stage in expansion.stages] for name, order in orders.items()},
+        expected,
+        seed=setting.seed,
+        budget_s=budget,
+        clock=setting.clock,
+    )
+    if not choice.samples:
+        if setting.grows:
+            return Decision(STOCHASTIC, MEAN_PLUS_SD, risky, "no time to try the items: one rank for all of a task")
+        return Decision(STOCHASTIC, CRITICAL_PATH, reference, "a search would cost more than it can save")
+    return Decision(STOCHASTIC, choice.policy, orders[choice.policy], _verdict(choice), choice.evidence, choice.samples)
+
+
+def _verdict(choice: Choice) -> str:
+    """What the trial has shown, in words."""
+    runs = f"over {choice.samples} sampled runs" if choice.samples > 1 else "as planned"
+    if choice.policy == CRITICAL_PATH:
+        doubt = "by 2 standard errors " if choice.samples > 1 else ""
+        return f"no order beat the critical path {doubt}{runs}"
+    found = next(e for e in choice.evidence if e.policy == choice.policy)
+    gain = -100 * found.difference / (found.mean - found.difference)
+    return f"{gain:.2g} % shorter than the critical path {runs}"
 
 
 def _chosen(
     setting: Setting, beliefs: Sequence[Estimate], workers: Sequence[int], pool_of: Sequence[int]
 ) -> Decision | None:
-    budget = _budget(setting, CHOOSER, workers, pool_of)
+    budget = _budget(setting, CHOOSER, lambda: _length(setting, workers, pool_of))
     if budget < 2 * SAMPLES * PACE * len(setting.graph):
         return None
     began = setting.clock()
@@ -132,13 +187,7 @@ def _chosen(
     )
     if not choice.samples:
         return None
-    found = next(e for e in choice.evidence if e.policy == choice.policy)
-    if choice.policy == CRITICAL_PATH:
-        reason = f"no order beat the critical path by 2 standard errors over {choice.samples} sampled runs"
-    else:
-        gain = -100 * found.difference / (found.mean - found.difference)
-        reason = f"{gain:.2g} % shorter than the critical path over {choice.samples} sampled runs"
-    decision = Decision(STOCHASTIC, choice.policy, choice.priorities, reason, choice.evidence, choice.samples)
+    decision = Decision(STOCHASTIC, choice.policy, choice.priorities, _verdict(choice), choice.evidence, choice.samples)
     if near and choice.plan is not None:
         ends = began + budget
         return where_it_pays(decision, choice.plan, setting, workers, pool_of, beliefs, lambda: setting.clock() < ends)
@@ -149,7 +198,7 @@ def _planned(
     setting: Setting, reference: list[float], workers: Sequence[int], pool_of: Sequence[int]
 ) -> Decision | None:
     graph, means = setting.graph, setting.means
-    budget = _budget(setting, PLANNER, workers, pool_of)
+    budget = _budget(setting, PLANNER, lambda: _length(setting, workers, pool_of))
     if budget < FIRST_PLAN * len(graph):
         return None
     began = setting.clock()

@@ -16,6 +16,7 @@ from llmflow.quantities import plural, tokens_text
 from llmflow.sanitise import one_line, printable
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.events import Event
+from llmflow.scheduling.idling import KEPT
 from llmflow.views.view import RunContext
 
 
@@ -51,7 +52,7 @@ class PlainLines:
     def on_events(self, events: Sequence[Event]) -> None:
         names, pools = self._names, self._pools
         first_started_at, usage = self._context.state.first_started_at, self._context.usage
-        others = self._others
+        others, copies = self._others, self._context.state.copies
         lines: list[str] = []
         stamped, stamp = -1.0, ""
         for event in events:
@@ -60,9 +61,11 @@ class PlainLines:
             if (at := event.at) != stamped:
                 stamped, stamp = at, f"{at:9.2f}"  # many events of a batch share their time
             if type(event) is ev.AttemptStarted:
-                _, task, _, number, pool, _, worker, _ = event
+                _, task, attempt, number, pool, _, worker, _ = event
                 if pool >= 0:
                     again = f" again, attempt {number}," if number > 1 else ""
+                    if attempt in copies:
+                        again = " a second call"
                     lines.append(f"{stamp}  {names[task]}  started{again} on {pools[pool]}/{worker}\n")
             elif type(event) is ev.TaskSucceeded:
                 task = event.task
@@ -94,10 +97,15 @@ class PlainLines:
         return f"{self._names[event.task]}  attempt {number} failed: {reason(event.kind, event.detail)}"
 
     def _attempt_cancelled(self, event: ev.AttemptCancelled) -> str:
-        return f"{self._names[event.task]}  attempt cancelled ({one_line(event.reason).replace('_', ' ')})"
+        name = self._names[event.task]
+        if event.reason == "outrun":
+            return f"{name}  the slower call was cancelled and may be billed"
+        return f"{name}  attempt cancelled ({one_line(event.reason).replace('_', ' ')})"
 
     def _timer_set(self, event: ev.TimerSet) -> str:
         wait = max(0.0, event.due - event.at)
+        if event.cause == KEPT:
+            return f"{self._names[event.task]}  is held back, {wait:.2f} s at most: a worker is kept free"
         return f"{self._names[event.task]}  waits {wait:.2f} s ({one_line(event.cause).replace('_', ' ')})"
 
     def _task_failed(self, event: ev.TaskFailed) -> str:
