@@ -10,6 +10,7 @@ from random_graphs import Scenario, random_scenario
 
 from llmflow.errors import FailureKind
 from llmflow.scheduling import events as ev
+from llmflow.scheduling.hedging import HedgeRule, Hedging
 from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.rules import RULES
 from llmflow.scheduling.scheduler import Scheduler
@@ -68,7 +69,19 @@ def difficult(seed: int) -> Scenario:
     return replace(scenario, specs=specs)
 
 
-def chaotic_run(seed: int) -> ChaosRun:
+def generous(scenario: Scenario, seed: int) -> Hedging:
+    """Every call may be doubled after a while, some more than once; now and then nothing bounds it."""
+    dice = Random(f"{seed} hedging")
+    rules = {
+        stage: HedgeRule(dice.choice((0.25, 0.25, 7.0)), dice.randint(1, 2))
+        for stage, spec in enumerate(scenario.specs)
+        if spec.pools[0] != CONTROL and dice.random() < 0.9
+    }
+    counted = [spec.pools[0] != CONTROL for spec in scenario.specs]
+    return Hedging(rules, [dice.random() for _ in counted], counted, dice.choice((0.5, 9.0, 9.0)))
+
+
+def chaotic_run(seed: int, *, hedged: bool = False) -> ChaosRun:
     """Reports that could really come, in an order that could really be, with stale ones thrown in."""
     dice = Random(seed)
     scenario = difficult(seed)
@@ -80,6 +93,7 @@ def chaotic_run(seed: int) -> ChaosRun:
         workers=scenario.workers,
         fail_fast=dice.random() < 0.1,
         seed=seed,
+        hedging=generous(scenario, seed) if hedged else None,
     )
     run = ChaosRun(scenario, scheduler, [], 0)
     mood = dice.choice((0.05, 0.3, 0.8))
@@ -100,11 +114,14 @@ def chaotic_run(seed: int) -> ChaosRun:
         if not started and timers:
             at = max(at, min(timer.due for timer in timers.values()))
         reports = []
-        for attempt in dice.sample(sorted(started), min(len(started), dice.randint(1, 4))):
+        ending = 0 if hedged and dice.random() < 0.5 else dice.randint(1, 4)
+        for attempt in dice.sample(sorted(started), min(len(started), ending)):
             reports.append(_end(dice, mood, at, started.pop(attempt), scenario))
         for timer in [t for t, event in timers.items() if event.due <= at]:
             reports.append(ev.TimerFired(at, timer))
             del timers[timer]
+        if scheduler.state.alarm <= at:
+            reports.append(ev.AlarmRang(at))
         if stop_after is not None and step >= stop_after and dice.random() < 0.5:
             reports.append(ev.StopRequested(at, "SIGINT", dice.choice(("drain", "cancel"))))
         if over and dice.random() < 0.3:

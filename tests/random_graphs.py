@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.hedging import Hedging
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.scheduler import Scheduler
@@ -26,8 +27,8 @@ class Scenario:
     priorities: list[float]
     workers: int = 0
 
-    def scheduler(self) -> Scheduler:
-        return Scheduler(self.graph, self.specs, self.pools, self.priorities, workers=self.workers)
+    def scheduler(self, hedging: Hedging | None = None) -> Scheduler:
+        return Scheduler(self.graph, self.specs, self.pools, self.priorities, workers=self.workers, hedging=hedging)
 
 
 def fan(size: int, dice: Random) -> list[list[int]]:
@@ -114,11 +115,38 @@ def spans(story: Sequence[ev.Event]) -> list[Span]:
     return ended
 
 
-def flaws(scenario: Scenario, story: Sequence[ev.Event]) -> list[str]:
+def flaws_of_copy(
+    scenario: Scenario,
+    event: ev.AttemptStarted,
+    beside: Sequence[ev.AttemptStarted],
+    ready: Mapping[int, int],
+    hedging: Hedging | None,
+    copies: int,
+) -> list[str]:
+    """What is wrong with a second call."""
+    if hedging is None or event.task not in hedging.rules:
+        return [f"{event} although nobody asked for it"]
+    wrong = []
+    rule = hedging.rules[event.task]
+    last = max(beside, key=lambda started: started.at)
+    if event.at < last.at + rule.after or len(beside) > rule.copies:
+        wrong.append(f"{event} came too soon")
+    if (event.pool, event.number) != (last.pool, last.number):
+        wrong.append(f"{event} is no call of the same attempt")
+    if event.pool in ready.values():
+        wrong.append(f"{event} while a task was ready")
+    if copies > hedging.extra * sum(hedging.counted) + hedging.carried + 1e-9:
+        wrong.append(f"{event} is one too many")
+    return wrong
+
+
+def flaws(scenario: Scenario, story: Sequence[ev.Event], hedging: Hedging | None = None) -> list[str]:
     """What is wrong with a story in which every attempt succeeded; nothing if it is sound.
 
     Checked: order in time, dependencies, every task settled once, one attempt per worker, no more
-    attempts than workers, and greed: at no instant does a task wait while its pool has room.
+    attempts than workers, and greed: at no instant does a task wait while its pool has room. Of second
+    calls: none before its time, none while a task is ready for its pool, none too many, and whoever is
+    outrun is asked to end.
     """
     wrong: list[str] = []
     at = 0.0
@@ -128,6 +156,8 @@ def flaws(scenario: Scenario, story: Sequence[ev.Event]) -> list[str]:
     graph, specs, cap = scenario.graph, scenario.specs, scenario.workers
     pending = [set(d) for d in graph.dependencies]
     running: dict[int, ev.AttemptStarted] = {}
+    outrun: set[int] = set()
+    copies = 0
 
     def rooms() -> None:
         full = cap and len(busy) >= cap
@@ -146,6 +176,13 @@ def flaws(scenario: Scenario, story: Sequence[ev.Event]) -> list[str]:
             rooms()
         at = event.at
         match event:
+            case ev.AttemptStarted() if beside := [
+                r for a, r in running.items() if r.task == event.task and a not in outrun
+            ]:
+                copies += 1
+                wrong += flaws_of_copy(scenario, event, beside, ready, hedging, copies)
+                running[event.attempt] = event
+                busy[event.pool, event.worker] = event.task
             case ev.AttemptStarted():
                 wrong += [f"t{event.task} starts before t{d} has settled" for d in sorted(pending[event.task])]
                 running[event.attempt] = event
@@ -166,6 +203,16 @@ def flaws(scenario: Scenario, story: Sequence[ev.Event]) -> list[str]:
                     del busy[begun.pool, begun.worker]
                 elif event.outcome == "proceed":
                     ready[event.task] = specs[event.task].pools[0]
+                outrun.discard(event.attempt)
+            case ev.CancelRequested():
+                if event.reason != "outrun" or event.attempt not in running:
+                    wrong.append(f"{event} without a reason")
+                outrun.add(event.attempt)
+            case ev.AttemptCancelled():
+                begun = running.pop(event.attempt)
+                del busy[begun.pool, begun.worker]
+                if event.attempt not in outrun or event.reason != "outrun":
+                    wrong.append(f"{event} was not asked for")
             case ev.TaskSucceeded():
                 if event.task in settled:
                     wrong.append(f"t{event.task} settles twice")

@@ -62,6 +62,7 @@ def simulate(
     ends: list[tuple[float, int, int]] = []
     timers: list[tuple[float, int]] = []
     story: list[ev.Event] = []
+    cancelled: list[ev.Reported] = []
     reports: list[ev.Reported] = [ev.RunStarted(0.0)]
     while reports:
         news = scheduler.handle(*reports)
@@ -70,7 +71,7 @@ def simulate(
         reports = []
         for event in news:
             if type(event) is ev.CancelRequested:
-                reports.append(ev.AttemptCancelled(event.at, event.task, event.attempt, event.reason))
+                cancelled.append(ev.AttemptCancelled(event.at, event.task, event.attempt, event.reason))
             if type(event) is not ev.AttemptStarted:
                 if type(event) is ev.TimerSet:
                     heappush(timers, (event.due, event.timer))
@@ -87,7 +88,9 @@ def simulate(
             else:
                 starts[task], on[task], where[task] = at, event.worker, event.pool
                 heappush(ends, (at + durations[task], attempt, task))
-        if not reports and (ends or timers):
+        if not reports and cancelled:
+            reports, cancelled = cancelled, []
+        elif not reports and not state.finished:
             while ends and ends[0][1] not in state.running:
                 heappop(ends)  # it was outrun
             while timers and timers[0][1] not in state.timers:
@@ -96,8 +99,9 @@ def simulate(
             now = min(now, timers[0][0]) if timers else now
             while ends and ends[0][0] == now:
                 _, attempt, task = heappop(ends)
-                finishes[task] = now
-                reports.append(ev.AttemptSucceeded(now, task, attempt))
+                if attempt in state.running:
+                    finishes[task] = now
+                    reports.append(ev.AttemptSucceeded(now, task, attempt))
             if state.alarm == now:
                 reports.append(ev.AlarmRang(now))
             while timers and timers[0][0] == now:
