@@ -116,6 +116,18 @@ class Counted:
     problems: list[str] = field(default_factory=list)
 
 
+def broken(counted: Counted, kills: int) -> list[str]:
+    """What a reader of the contract could not rely on in these trials, of which `kills` were to be stopped at least."""
+    wrong = list(counted.problems)
+    if (counted.lost, counted.untold, counted.unclear, counted.different) != (0, 0, 0, 0):
+        wrong.append(f"{counted}")
+    if counted.kills < kills:
+        wrong.append(f"{counted.kills} kills instead of {kills}")
+    if counted.calls > counted.tasks + counted.in_flight:
+        wrong.append(f"{counted.calls} calls for {counted.tasks} tasks and {counted.in_flight} that were in flight")
+    return wrong
+
+
 class Trials:
     """Trials of one pipeline. `paid` gives the labels of all calls so far, in order."""
 

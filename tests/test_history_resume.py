@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import history_child
 import pytest
+from acknowledged import child, said
+from store_damage import integrity
 
 from llmflow.errors import FailureKind, StoreError, StoreLocked
 from llmflow.history import schema, stories
@@ -56,20 +53,6 @@ def status_of(store: Store, run_id: str) -> str:
     found = stories.run(store, run_id)
     assert found is not None
     return found.status
-
-
-def child(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, history_child.__file__, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def said(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """What a child says, line by line; a line that its death cut off is left out."""
-    assert process.stdout is not None
-    with process.stdout:
-        for line in process.stdout:
-            if line.endswith("\n"):
-                yield json.loads(line)
 
 
 # ---- the journal ----------------------------------------------------------------------------------
@@ -283,8 +266,7 @@ def test_a_run_that_is_killed_again_and_again_and_taken_up_each_time_tells_one_s
             assert [outputs[attempt] for attempt in ended] == [history_child.output_of(n) for n in range(len(ended))]
             unknown = [e for e in part if isinstance(e, AttemptCancelled)]
             assert [e.reason for e in unknown] == ["unknown_outcome"] * (len(tasks) - len(ended))
-        with contextlib.closing(sqlite3.connect(store.database)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert integrity(store.database) == ["ok"]
         assert [r.record.id for r in stories.runs(store)] == [run_id]
 
 

@@ -9,8 +9,8 @@ from worked_example import worked_example
 
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph, upward_ranks
-from llmflow.scheduling.list_schedule import list_schedule, ranked
 from llmflow.scheduling.improve import in_order
+from llmflow.scheduling.list_schedule import list_schedule, ranked
 from llmflow.scheduling.portfolio import Choice, _Problem, choose
 from llmflow.scheduling.rehearsal import rehearse
 from llmflow.scheduling.risk_ranks import risk_ranks

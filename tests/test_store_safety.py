@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -17,10 +16,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import history_child
 import pytest
+from acknowledged import child, crowd, missing, said
+from store_damage import integrity
 
 from llmflow.errors import StoreError, StoreLocked
 from llmflow.history import schema, stories
@@ -29,51 +29,9 @@ from llmflow.history.journal import Journal
 from llmflow.history.locks import RunLock
 from llmflow.history.records import RunRecord
 from llmflow.history.store import Store
-from llmflow.scheduling.events import Event, RunStarted
+from llmflow.scheduling.events import RunStarted
 
 NOBODY = 65534
-
-
-def child(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, history_child.__file__, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def said(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """What a child says, line by line; a line that its death cut off is left out."""
-    assert process.stdout is not None
-    with process.stdout:
-        for line in process.stdout:
-            if line.endswith("\n"):
-                yield json.loads(line)
-
-
-def acknowledgements(process: subprocess.Popen[str]) -> dict[str, int]:
-    """For each run of a child the last position that it saw acknowledged, in the order of its runs."""
-    last: dict[str, int] = {}
-    for line in said(process):
-        if "run" in line:
-            run_id = line["run"]
-        last[run_id] = line.get("acknowledged", 0)
-    return last
-
-
-def chain(events: int) -> list[Event]:
-    return [event for task in range(events // 3 + 1) for event in history_child.events_of(task)][:events]
-
-
-def check_sound(store: Store) -> None:
-    with contextlib.closing(sqlite3.connect(f"file:{store.database}?mode=ro", uri=True)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-def check_run(store: Store, run_id: str, acknowledged: int) -> None:
-    """The story holds at least what was acknowledged, nothing out of order, and an answer for every success."""
-    story = list(stories.story(store, run_id))
-    assert len(story) >= acknowledged
-    assert story == chain(len(story))
-    answers = [answer.output for _, _, answer in stories.answers(store, run_id)]
-    assert answers[: (len(story) + 1) // 3] == [history_child.output_of(t) for t in range((len(story) + 1) // 3)]
 
 
 @contextlib.contextmanager
@@ -118,31 +76,25 @@ def test_a_killed_run_loses_nothing_that_was_acknowledged_and_the_store_opens_as
                 process.kill()
         assert process.wait() == -signal.SIGKILL
         with Store.open(tmp_path) as store:
-            check_run(store, run_id, acknowledged)
+            assert missing(store, {run_id: acknowledged}) == []
             found = stories.run(store, run_id)
             assert found is not None
             assert found.status == "interrupted"
     with Store.open(tmp_path) as store:
-        check_sound(store)
+        assert integrity(store.database) == ["ok"]
 
 
-def test_eight_processes_write_into_one_store_while_three_of_them_are_killed(tmp_path: Path) -> None:
-    doomed = [child("write", tmp_path, 1, 100_000) for _ in range(3)]
-    others = [child("write", tmp_path, 4, 50) for _ in range(5)]
-    finished: dict[str, int] = {}
-    for i, process in enumerate(others):
-        finished |= acknowledgements(process)
-        if i < len(doomed):
-            doomed[i].kill()
-    killed = {run: position for process in doomed for run, position in acknowledgements(process).items()}
-    assert [p.wait() for p in others + doomed] == [0] * 5 + [-signal.SIGKILL] * 3
-    assert list(finished.values()) == [150] * 20
-    assert len(killed) == 3
+def test_eight_processes_write_into_one_store_while_writers_are_killed_and_no_acknowledged_row_is_lost(
+    tmp_path: Path,
+) -> None:
+    """A sample of `bench/crowd.py`."""
+    seen = crowd(tmp_path, 8, 60, seed=5, between_kills=50)
+    assert set(seen.codes) == {0, -signal.SIGKILL}
+    assert seen.killed >= 8
+    assert seen.commits >= 8 * 60
     with Store.open(tmp_path) as store:
-        check_sound(store)
-        for run_id, position in (finished | killed).items():
-            check_run(store, run_id, position)
-        assert {len(list(stories.story(store, run_id))) for run_id in finished} == {150}
+        assert integrity(store.database) == ["ok"]
+        assert missing(store, seen.acknowledged) == []
 
 
 def test_a_run_is_locked_while_its_process_lives_and_free_when_it_was_killed(tmp_path: Path) -> None:
@@ -369,7 +321,7 @@ def test_a_damaged_store_says_so_instead_of_telling_a_wrong_story(tmp_path: Path
         database.write_bytes(whole[: page * 4096] + bytes(4096) + whole[(page + 1) * 4096 :])
         try:
             with Store.open(tmp_path) as store:
-                check_run(store, "R", 1_500)
+                assert missing(store, {"R": 1_500}) == []
         except StoreError as error:
             refused.append(str(error))
     assert len(refused) > 10
@@ -392,7 +344,7 @@ def test_a_torn_log_is_read_up_to_its_last_whole_commit_and_written_on(tmp_path:
     with Store.open(torn) as store:
         story = list(stories.story(store, "R"))
         assert 0 < len(story) < 60
-        check_run(store, "R", len(story))
+        assert missing(store, {"R": len(story)}) == []
         with Journal(store, RunRecord(id=new_run_id(), pipeline="p", started_at=0.0)) as journal:
             assert journal.write([RunStarted(0.0)]) == 1
-        check_sound(store)
+        assert integrity(store.database) == ["ok"]
