@@ -63,19 +63,21 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def random_graph(dice: Random) -> Graph:
-    """Tasks in a row, each behind up to three of the ten before it."""
+def random_graph(dice: Random, largest: int = 60) -> Graph:
+    """10 to `largest` tasks in a row, each behind up to three of the ten before it."""
     graph = Graph()
-    for task in range(dice.randint(10, 60)):
+    for task in range(dice.randint(10, largest)):
         near = range(max(0, task - 10), task)
         graph.add(f"task-{task}", dice.sample(near, min(len(near), dice.choice((0, 1, 1, 2, 3)))))
     return graph
 
 
-def forecasts_of(number: int, family: Family, runs: int) -> list[tuple[Interval, float]]:
+def forecasts_of(
+    number: int, family: Family, runs: int, *, draws: int = DRAWS, largest: int = 60
+) -> list[tuple[Interval, float]]:
     """Run 2 to `runs` + 1 of one pipeline: foretold, and what came."""
     dice = Random(number)
-    graph, workers = random_graph(dice), dice.choice((2, 3, 4, 8))
+    graph, workers = random_graph(dice, largest), dice.choice((2, 3, 4, 8))
     means = [exp(dice.uniform(log(0.5), log(30))) for _ in range(len(graph))]
     learner, told = Learner(), []
     for run in range(runs + 1):
@@ -83,7 +85,7 @@ def forecasts_of(number: int, family: Family, runs: int) -> list[tuple[Interval,
         estimates = [learner.estimate(Subject(name)) for name in graph.names]
         ranks = upward_ranks(graph, [e.mean for e in estimates])
         if run:
-            columns = [e.draws(dice, DRAWS) for e in estimates]
+            columns = [e.draws(dice, draws) for e in estimates]
             simulated = sorted(
                 list_schedule(graph, durations, ranks, workers).makespan for durations in zip(*columns, strict=True)
             )

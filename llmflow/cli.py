@@ -252,9 +252,16 @@ def stats(
     store: StoreDir = None,
     output: Output = None,
     as_json: Json = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="How often runs fell within what was foretold of them.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A table for spreadsheets.")] = False,
 ) -> None:
     """Show what past runs taught: durations, failures, waits, the critical path, and what to do about it."""
+    if calibration:
+        from llmflow.commands.stats import calibration as forecasts
+
+        _exit(forecasts(pipeline, last=last, store=store, output=output, as_json=as_json, as_csv=as_csv))
     from llmflow.commands.stats import stats as command
 
     _exit(

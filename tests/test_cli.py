@@ -182,9 +182,13 @@ def test_json_is_the_whole_run_as_one_document(tmp_path: Path) -> None:
             "fifo_makespan": 0.0,
             "critical_path": ["greet"],
             "pools": [{"name": "mock", "workers": None, **busy, "used": [{"worker": 0, **busy}]}],
+            "second_calls": {"made": 0, "answered_first": 0},
             "tasks": {"greet": task},
             "usage": usage,
             "cost_usd": None,
+            "resumed": False,
+            "answers_reused": 0,
+            "ranks_renewed": 0,
             "time": {
                 "makespan": 0.0,
                 "columns": dict.fromkeys(COLUMNS, 0.0),

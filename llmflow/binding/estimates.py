@@ -57,9 +57,11 @@ def believed(compiled: Compiled, store: Store | None) -> Beliefs:
         is_truth = provider is not None and provider.kind == "simulated" and stage.task.id not in provider.durations
         if written is None or not is_truth:
             asked.append((stage, written))
-    if not asked or store is None:
+    if store is None:
         return Beliefs(found, asked)
     own = latest_samples(store, compiled.pipeline.key)
+    if not asked:
+        return Beliefs(found, asked, own)
     models = sorted({model for stage, _ in asked for model in compiled.models[stage.index][:1]})
     others = latest_samples_of_others(store, models, besides=compiled.pipeline.key)
     if not own and not others:

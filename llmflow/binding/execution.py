@@ -30,6 +30,7 @@ from llmflow.binding.recall import Known, Recall
 from llmflow.binding.recording import Recording
 from llmflow.binding.sampling import Sampling
 from llmflow.binding.subpipelines import printed
+from llmflow.binding.token_forecast import predict_tokens
 from llmflow.binding.values import Values
 from llmflow.binding.work import Ask, Work
 from llmflow.errors import StoreError
@@ -206,6 +207,8 @@ class _Run:
         self.lessons: Lessons | None = None
         if options.learns:
             self.lessons = Lessons(compiled, options.beliefs, self.decision, self.state, self.scheduler.rerank)
+        self.reused = 0
+        """Answers that were there already and served."""
         self.recording: Recording | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
 
@@ -213,6 +216,7 @@ class _Run:
         options = self.options
         if options.store is not None:
             predicted = predict(self.compiled, self.estimates, self.decision, options.store, seed=options.seed)
+            tokens = predict_tokens(self.compiled, options.beliefs, options.store, seed=options.seed)
             self.recording = Recording(
                 self.id,
                 self.started_at,
@@ -220,7 +224,7 @@ class _Run:
                 self.nodes,
                 options,
                 self.sampling,
-                forecast={**(predicted or {}), "decision": decision_json(self.decision)},
+                forecast={**(predicted or {}), "tokens": tokens, "decision": decision_json(self.decision)},
                 version=__version__,
             )
             stack.callback(self.recording.close)
@@ -286,6 +290,7 @@ class _Run:
     def _keep(self, answered: Answered) -> None:
         self.context.live_tokens.pop(answered.started.task, None)
         self.chronicle.answered(answered.started.attempt, answered.duration, invalid=not answered.accepted)
+        self.reused += answered.reply.given_at is not None
         sample = self.sampling.of_answer(answered)
         if self.recording is not None:
             self.recording.keep(answered, sample)
@@ -341,6 +346,8 @@ class _Run:
         booking = self._booking(summary)
         if booking is not None:
             document["time"] = booking_json(booking, self.compiled.graph.names)
+        document["resumed"] = self.options.earlier is not None
+        document["answers_reused"] = self.reused
         document["ranks_renewed"] = self.lessons.renewed if self.lessons is not None else 0
         if problem:
             document["problem"] = problem

@@ -8,10 +8,11 @@ import time
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver, say
 from llmflow.commands.past_runs import line_length, read, since
-from llmflow.history import learned, stories
+from llmflow.history import forecasts, learned, stories
 from llmflow.history.location import store_dir
 from llmflow.history.store import Store
 from llmflow.reports.findings import findings
+from llmflow.reports.forecast_scores import render_scores, scores, scores_csv, scores_json
 from llmflow.reports.stats import Statistics, run_rows, task_rows
 from llmflow.reports.stats_text import render_stats, stats_csv, stats_json
 
@@ -51,6 +52,34 @@ def stats(
         deliver(render_stats(statistics, found, columns=line_length(), chart=task is not None), output)
     else:
         say(f"no history of that in {directory}; `llmflow run` makes some")
+    return 0
+
+
+def calibration(
+    pipeline: str | None,
+    *,
+    last: str | None = None,
+    store: str | None = None,
+    output: str | None = None,
+    as_json: bool = False,
+    as_csv: bool = False,
+) -> int:
+    """Print how often the runs of one pipeline, or of all, fell within what was foretold of them."""
+    directory = store_dir(store, os.environ)
+    key, moment = None if pipeline is None else key_of(pipeline), since(last)
+    history = Store.open_if_there(directory)
+    found = []
+    if history is not None:
+        with history:
+            found = scores(forecasts.foretold(history, pipeline=key, since=moment))
+    if as_json:
+        deliver(to_json(scores_json(found)), output)
+    elif as_csv:
+        deliver(scores_csv(found), output)
+    elif found:
+        deliver(render_scores(found, line_length()), output)
+    else:
+        say(f"nothing was foretold yet in {directory}: a forecast needs a run before it, or estimates")
     return 0
 
 
