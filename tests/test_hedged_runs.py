@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import PROGRAM, llmflow, pipeline
 from fake_server import FakeServer
+from kill_child import MODES, Job, Killers
 
 from llmflow.binding.api import RunResult, run
 from llmflow.history import stories
@@ -194,3 +196,43 @@ def test_the_slower_calls_are_remembered_as_cut_off_and_as_part_of_a_double(tmp_
     assert all(0 < double.delay < double.first.seconds for double in past.doubles)
     assert sum(took.cut_off for took in past.calls) == copies
     assert isinstance(past.calls[0], Took)
+
+
+SIMULATED = """\
+name: simulated stragglers
+scheduling: {hedge_extra: 50%}
+providers: {simulated: {workers: 8, speed: 50}}
+defaults: {model: simulated/m}
+tasks:
+  each: {foreach: [1, 2, 3, 4, 5, 6], prompt: "say {{ item }}", hedge: {after: p50}, estimate: {p50: 1s, p95: 6s}}
+  end: {prompt: "{{ tasks.each.outputs | length }}", estimate: 100ms}
+"""
+
+
+def test_killed_at_any_event_a_hedged_run_is_resumed_to_its_end(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, SIMULATED)
+    doubled = 0
+    with Killers() as killers:
+        for mode, kill in zip((*MODES, *MODES, *MODES), (12, 19, 20, 22, 23, 23, 24, 25, 27), strict=True):
+            store = tmp_path / f"{kill}"
+            job = Job(str(file), str(store), str(tmp_path / "out"), str(tmp_path / "log"), mode=mode, kill=kill)
+            code = killers.run(job)
+            with Store.open(store, read_only=True) as history:
+                (record, *_) = stories.runs(history)
+                running = [e.task for e in stories.in_flight(history, record.record.id) if e.pool >= 0]
+            doubled += len(running) > len(set(running))
+            if code:
+                assert code == -9, (tmp_path / "log").read_text()
+                resume = replace(job, file=record.record.id, resume=True, mode="safe", kill=0)
+                assert killers.run(resume) == 0, (tmp_path / "log").read_text()
+            assert (tmp_path / "out").read_text() == "A made-up answer to end.\n"
+            with Store.open(store, read_only=True) as history:
+                events = list(stories.story(history, record.record.id))
+                tasks = stories.tasks(history, record.record.id)
+            begun = [e for e in events if isinstance(e, ev.AttemptStarted)]
+            ends = [e for e in events if isinstance(e, ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled)]
+            assert sorted(e.attempt for e in begun) == sorted(e.attempt for e in ends)
+            assert {e.number for e in begun if e.pool >= 0} == {1}
+            succeeded = {(tasks[e.task].name, tasks[e.task].item) for e in events if isinstance(e, ev.TaskSucceeded)}
+            assert len(succeeded) == 8
+    assert doubled
