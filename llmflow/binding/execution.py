@@ -275,12 +275,18 @@ class _Run:
         for event in events:
             if isinstance(event, ev.TaskFailed) and event.accepted:
                 self.work.settle_without_answer(event.task)
+            elif isinstance(event, ev.CancelRequested):
+                self.nodes.linger(event.task, event.attempt)
         self.spans.on_events(events)
         self.chronicle.on_events(events)
         position = self.recording.publish(events) if self.recording is not None else 0
         if self.views:
             self._each_view(lambda view: view.on_events(events))
         self.expansion.on_events(events)
+        if self.nodes.any_lingers:
+            for event in events:
+                if isinstance(event, ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled):
+                    self.nodes.let_go(event.task, event.attempt)
         return position
 
     def _added(self, ids: range) -> None:
