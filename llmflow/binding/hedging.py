@@ -7,7 +7,7 @@ turned out as slow as the first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llmflow.binding.asking import written_hash
 from llmflow.binding.compile import Compiled
@@ -16,8 +16,9 @@ from llmflow.scheduling.graph import upward_ranks
 
 if TYPE_CHECKING:
     from llmflow.history.store import Store
+    from llmflow.scheduling.doubles import Evidence
     from llmflow.scheduling.estimates import Estimate
-    from llmflow.scheduling.hedging import HedgeRule, Hedging
+    from llmflow.scheduling.hedging import Hedging
 
 
 def hedging(compiled: Compiled, estimates: Sequence[Estimate], store: Store | None) -> Hedging | None:
@@ -26,30 +27,48 @@ def hedging(compiled: Compiled, estimates: Sequence[Estimate], store: Store | No
     asking = [s for s in compiled.stages if s.task.hedge is not None and compiled.models[s.index]] if extra else []
     if not asking:
         return None
-    from llmflow.scheduling.hedging import CARRIED_AT_MOST, Hedging
+    from llmflow.scheduling.doubles import TOO_ALIKE, correlation, together
+    from llmflow.scheduling.hedging import HedgeRule, Hedging
 
+    known = [known for stage in asking if (known := _known(compiled, stage, estimates[stage.index], store))]
+    models = {one.model for one in known}
+    all_of = {model: together(one.evidence for one in known if one.model == model) for model in models}
     rules = {}
-    for stage in asking:
-        rule = _rule(compiled, stage, estimates[stage.index], store)
-        if rule is not None:
-            rules[stage.index] = rule
+    for one in known:
+        if correlation(one.evidence, all_of[one.model].without(one.evidence)) <= TOO_ALIKE and one.after > 0:
+            assert one.stage.task.hedge is not None
+            rules[one.stage.index] = HedgeRule(one.after, one.stage.task.hedge.max)
     if not rules:
         return None
-    carried = 0.0
-    if store is not None:
-        from llmflow.history.doubles import calls_and_copies
-
-        calls, copies = calls_and_copies(store, compiled.pipeline.key)
-        # Of all calls, so that second calls are not counted among those that they are a share of.
-        carried = max(-CARRIED_AT_MOST, min(CARRIED_AT_MOST, extra * (calls - copies) - copies))
     ranks = upward_ranks(compiled.shadow, [estimate.mean for estimate in estimates])
-    return Hedging(rules, ranks, [bool(models) for models in compiled.models], extra, carried)
+    counted = [bool(models) for models in compiled.models]
+    return Hedging(rules, ranks, counted, extra, _left_over(compiled, extra, store))
 
 
-def _rule(compiled: Compiled, stage: Stage, estimate: Estimate, store: Store | None) -> HedgeRule | None:
-    """After how long a call of the stage may be doubled; None where nobody knows, or where it has not helped."""
-    from llmflow.scheduling.doubles import TOO_ALIKE, Durations, correlation
-    from llmflow.scheduling.hedging import HedgeRule
+def _left_over(compiled: Compiled, extra: float, store: Store | None) -> float:
+    """How many second calls the earlier runs of the pipeline did not make, of those that were theirs to make."""
+    from llmflow.scheduling.hedging import CARRIED_AT_MOST
+
+    if store is None:
+        return 0.0
+    from llmflow.history.doubles import calls_and_copies
+
+    calls, copies = calls_and_copies(store, compiled.pipeline.key)
+    return max(-CARRIED_AT_MOST, min(CARRIED_AT_MOST, extra * (calls - copies) - copies))
+
+
+class _Known(NamedTuple):
+    """A stage whose calls are known to take this long, and how alike two of them have been."""
+
+    stage: Stage
+    model: str
+    after: float
+    evidence: Evidence
+
+
+def _known(compiled: Compiled, stage: Stage, estimate: Estimate, store: Store | None) -> _Known | None:
+    """None where nobody knows the distribution of its duration."""
+    from llmflow.scheduling.doubles import Durations, Evidence, evidence
 
     hedge = stage.task.hedge
     assert hedge is not None
@@ -57,20 +76,19 @@ def _rule(compiled: Compiled, stage: Stage, estimate: Estimate, store: Store | N
     is_truth = provider is not None and provider.kind == "simulated" and estimate.source == "author"
     if not estimate.sd or not (estimate.source == "task" or is_truth):
         return None
-    after = estimate.quantile(hedge.after)
-    if store is not None:
-        from llmflow.history.doubles import past_calls
+    model, after = compiled.models[stage.index][0], estimate.quantile(hedge.after)
+    if store is None:
+        return _Known(stage, model, after, Evidence())
+    from llmflow.history.doubles import past_calls
 
-        past = past_calls(
-            store,
-            pipeline=compiled.pipeline.key,
-            task=stage.name,
-            model=compiled.models[stage.index][0],
-            template=written_hash(stage.task),
-        )
-        if past.doubles:
-            durations = Durations.of(past.calls)
-            if correlation(past.doubles, durations) > TOO_ALIKE:
-                return None
-            after = durations.quantile(hedge.after) or after
-    return HedgeRule(after, hedge.max) if after > 0 else None
+    past = past_calls(
+        store,
+        pipeline=compiled.pipeline.key,
+        task=stage.name,
+        model=model,
+        template=written_hash(stage.task),
+    )
+    durations = Durations.of(past.calls)
+    if past.doubles:
+        after = durations.quantile(hedge.after) or after
+    return _Known(stage, model, after, evidence(past.doubles, durations))

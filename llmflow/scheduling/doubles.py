@@ -9,7 +9,7 @@ weighed by what the censored ends allow.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 from statistics import NormalDist
@@ -17,6 +17,9 @@ from typing import NamedTuple
 
 TOO_ALIKE = 0.9
 """From this correlation of two calls on a second one gains next to nothing."""
+
+OTHERS_COUNT_AS = 30
+"""As many doubles of its own at most, for a task, as the doubles of all others on its model."""
 
 _STEPS = 50
 _NORMAL = NormalDist()
@@ -35,6 +38,25 @@ class Double(NamedTuple):
     delay: float
     first: Took
     second: Took
+
+
+class Evidence(NamedTuple):
+    """The likelihood of every correlation, as logarithms, from so many doubles."""
+
+    doubles: int = 0
+    weights: Sequence[float] = (0.0,) * _STEPS
+
+    def without(self, part: Evidence) -> Evidence:
+        """What the rest says."""
+        rest = tuple(a - b for a, b in zip(self.weights, part.weights, strict=True))
+        return Evidence(self.doubles - part.doubles, rest)
+
+
+def together(parts: Iterable[Evidence]) -> Evidence:
+    """What all of them say."""
+    known = [part for part in parts if part.doubles]
+    weights = tuple(map(sum, zip(*(part.weights for part in known), strict=True))) if known else Evidence().weights
+    return Evidence(sum(part.doubles for part in known), weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +108,23 @@ class Durations:
         return _NORMAL.inv_cdf(min(1 - edge, max(edge, share)))
 
 
-def correlation(doubles: Sequence[Double], durations: Durations) -> float:
-    """How far two calls of one attempt go together, 0 to 1: the median of what is believed, 0.5 where nothing is known.
-
-    Any correlation from 0 up is held to be as likely as another before anything was seen.
-    """
-    if not durations.seconds:
-        return 0.5
-    weights = []
+def evidence(doubles: Sequence[Double], durations: Durations) -> Evidence:
+    """What the doubles of one task say; `durations`: how long its calls take."""
+    if not doubles or not durations.seconds:
+        return Evidence()
     scored = [_scores(double, durations) for double in doubles]
-    for step in range(_STEPS):
-        rho = (step + 0.5) / _STEPS
-        weights.append(sum(_likelihood(scores, rho) for scores in scored))
+    weights = [sum(_likelihood(scores, (step + 0.5) / _STEPS) for scores in scored) for step in range(_STEPS)]
+    return Evidence(len(scored), tuple(weights))
+
+
+def correlation(own: Evidence, others: Evidence) -> float:
+    """How far two calls of one attempt go together, 0 to 1: the median of what is believed.
+
+    Before anything was seen any correlation from 0 up is as likely as another. `others`: of other tasks
+    on the same model, which count as so many doubles of its own and no more.
+    """
+    share = min(1.0, OTHERS_COUNT_AS / others.doubles) if others.doubles else 0.0
+    weights = [a + share * b for a, b in zip(own.weights, others.weights, strict=True)]
     most = max(weights)
     believed = [exp(weight - most) for weight in weights]
     half, below = sum(believed) / 2, 0.0
@@ -105,7 +132,7 @@ def correlation(doubles: Sequence[Double], durations: Durations) -> float:
         if below + weight >= half:
             return (step + (half - below) / weight) / _STEPS
         below += weight
-    raise AssertionError("half of a sum of positive numbers is below it")
+    raise AssertionError("half of a sum of positive numbers lies below it")
 
 
 def _scores(double: Double, durations: Durations) -> tuple[float, bool, float, bool]:
