@@ -240,7 +240,7 @@ def test_a_run_without_any_estimate_has_no_forecast(tmp_path: Path) -> None:
         "samples": 0,
         "evidence": [],
     }
-    assert stored_forecast(tmp_path / "store") == {"decision": decision}
+    assert stored_forecast(tmp_path / "store") == {"tokens": None, "timeouts": {}, "decision": decision}
     unknown = plan_of(file, "--store", str(tmp_path / "elsewhere"))
     assert (unknown["p50"], unknown["criticality"], unknown["estimated"]) == (None, None, False)
 
@@ -297,3 +297,41 @@ def test_a_run_takes_what_its_plan_says_in_an_order_that_only_a_search_finds(tmp
     assert result.summary.makespan == pytest.approx(plan.makespan)
     started = {name: task["started"] for name, task in result.tasks.items()}
     assert started == {task.name: pytest.approx(task.start) for task in plan.tasks}
+
+
+FROM_INPUTS = """
+name: from-inputs
+inputs: {cities: {type: list, default: [Lima, Oslo, Kyoto]}, n: {type: integer, default: 2}}
+providers: {sim: {kind: simulated, workers: 2}}
+defaults: {model: sim/any}
+tasks:
+  each: {foreach: "{{ inputs.cities }}", prompt: "{{ item }}", estimate: 2s}
+  many: {foreach: "{{ range(inputs.n) | list }}", prompt: "{{ item }}", estimate: 1s}
+  join: {reduce: {items: "{{ tasks.each.outputs }}", mode: tree, batch: 2}, prompt: "{{ items }}", estimate: 3s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ((), ["each[0]", "each[1]", "each[2]", "many[0]", "many[1]", "join[0]", "join[1]", "join[2]"]),
+        (("-i", 'cities:=["a"]', "-i", "n=0"), ["each[0]", "join[0]"]),
+        (
+            ("-i", 'cities:=["a", "b", "c", "d", "e"]', "-i", "n=1"),
+            [*(f"each[{i}]" for i in range(5)), "many[0]", *(f"join[{i}]" for i in range(6))],
+        ),
+    ],
+)
+def test_inputs_say_how_many_items_a_plan_has_and_a_tree_joins_them_level_by_level(
+    tmp_path: Path, words: tuple[str, ...], names: list[str]
+) -> None:
+    plan = plan_of(pipeline(tmp_path, FROM_INPUTS), *words)
+    assert plan["notes"] == []
+    assert sorted(name for name, task in plan["tasks"].items() if task["source"]) == sorted(names)
+
+
+def test_the_last_piece_of_a_tree_waits_for_all_before_it(tmp_path: Path) -> None:
+    tasks = plan_of(pipeline(tmp_path, FROM_INPUTS))["tasks"]
+    assert tasks["join[0]"]["depends_on"] == ["join", "each[0]", "each[1]"]
+    assert tasks["join[1]"]["depends_on"] == ["join", "each[2]"]
+    assert tasks["join[2]"]["depends_on"] == ["join", "join[0]", "join[1]"]

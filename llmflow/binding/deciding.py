@@ -16,7 +16,7 @@ from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Expansion, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmflow.history.store import Store
     from llmflow.scheduling.estimates import Estimate
@@ -106,7 +106,13 @@ def ranking(compiled: Compiled, decision: Decision) -> Callable[[Sequence[Estima
 
 
 def predict(
-    compiled: Compiled, estimates: Sequence[Estimate], decision: Decision, store: Store | None, *, seed: int = 0
+    compiled: Compiled,
+    estimates: Sequence[Estimate],
+    decision: Decision,
+    store: Store | None,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    seed: int = 0,
 ) -> dict[str, Any] | None:
     """What the history keeps of a forecast: `makespan` on expected durations, P10, P50, P90; run seconds.
 
@@ -120,7 +126,7 @@ def predict(
     if all(e.source == "default" or not e.mean for e in estimates):
         return None
     try:
-        planned = forecast(compiled, estimates, store, most=PREDICTED)
+        planned = forecast(compiled, estimates, store, inputs=inputs, most=PREDICTED)
     except TooLargeToPlan:
         return None
     priorities = [decision.priorities[stage] for stage in planned.stages]

@@ -163,7 +163,7 @@ class _Run:
             seed=options.seed,
             budget_s=options.plan_budget,
             resumed=earlier is not None,
-            expected=lambda: forecast(compiled, self.estimates, options.store, most=TRIED),
+            expected=lambda: forecast(compiled, self.estimates, options.store, inputs=options.inputs, most=TRIED),
         )
         self.scheduler = Scheduler(
             compiled.graph,
@@ -215,7 +215,14 @@ class _Run:
     async def carry_out(self, stack: AsyncExitStack) -> RunResult:
         options = self.options
         if options.store is not None:
-            predicted = predict(self.compiled, self.estimates, self.decision, options.store, seed=options.seed)
+            predicted = predict(
+                self.compiled,
+                self.estimates,
+                self.decision,
+                options.store,
+                inputs=options.inputs,
+                seed=options.seed,
+            )
             tokens = predict_tokens(self.compiled, options.beliefs, options.store, seed=options.seed)
             self.recording = Recording(
                 self.id,

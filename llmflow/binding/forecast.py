@@ -1,13 +1,13 @@
 """The graph that a plan simulates: every `foreach` with the number of items that it is believed to have.
 
-The count is what history saw last, else what is written, else 1; where it is assumed the plan says
-so. Nothing of the pipeline is executed for it.
+The count is what is written or follows from the inputs, else what history saw last, else 1; where it is
+assumed the plan says so. Nothing of the pipeline is executed for it but templates that read inputs alone.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -20,7 +20,7 @@ from llmflow.errors import CallFailed
 from llmflow.history.items import item_counts
 from llmflow.history.store import Store
 from llmflow.language.pipeline import Foreach
-from llmflow.language.templates import Structure
+from llmflow.language.templates import Structure, Template
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.idling import Hold
@@ -51,22 +51,38 @@ class TooLargeToPlan(Exception):
     """The graph would have more tasks than the caller wants to lay out."""
 
 
-def forecast(compiled: Compiled, estimates: Sequence[Estimate], store: Store | None, *, most: int = 0) -> Forecast:
+def forecast(
+    compiled: Compiled,
+    estimates: Sequence[Estimate],
+    store: Store | None,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    most: int = 0,
+) -> Forecast:
     """Lay out every item of every group. Groups themselves take no time and stand before their items.
 
     Tasks of `finally` are left out: they run when all others have settled and are no part of the makespan.
-    Raises TooLargeToPlan above `most` tasks, 0 = no limit.
+    `inputs`: those of the run, None = what stands in the file. Raises TooLargeToPlan above `most` tasks, 0 = no limit.
     """
     most = most or sys.maxsize
     if not any(stage.is_item or stage.final for stage in compiled.stages) and len(compiled.graph) <= most:
         # Nothing to lay out: the run's own graph is the whole of it.
         stages = list(range(len(compiled.graph)))
         return Forecast(compiled.graph, list(compiled.specs), list(estimates), stages)
-    return _Layout(compiled, estimates, store, most).laid()
+    return _Layout(compiled, estimates, store, inputs, most).laid()
 
 
 class _Layout:
-    def __init__(self, compiled: Compiled, estimates: Sequence[Estimate], store: Store | None, most: int) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        estimates: Sequence[Estimate],
+        store: Store | None,
+        inputs: Mapping[str, Any] | None,
+        most: int,
+    ) -> None:
+        defaults = {name: given.default for name, given in compiled.pipeline.inputs.items()}
+        self._inputs = defaults if inputs is None else inputs
         self._most = most
         self._compiled, self._rows, self._estimates = compiled, compiled.stages.rows, estimates
         self._seen = item_counts(store, compiled.pipeline.key) if store is not None else {}
@@ -109,6 +125,9 @@ class _Layout:
     def _lay_items(self, group: Stage, name: str, gate: int) -> None:
         item = self._rows[group.item]
         source = self._ends.get(group.source) if group.source >= 0 else None
+        if group.role is Role.TREE and source:
+            self._ends[group.index] = self._lay_tree(group, item, name, gate, source)
+            return
         count = len(source) if source is not None and group.role is Role.GROUP else self._count(group, source)
         ends = []
         for k in range(count):
@@ -125,34 +144,50 @@ class _Layout:
                 ends.append(self._add(item, shown, before))
         self._ends[group.index] = ends or [gate]
 
+    def _lay_tree(self, group: Stage, item: Stage, name: str, gate: int, source: Sequence[int]) -> list[int]:
+        """Pieces join a batch of answers each, level by level, until one is left."""
+        assert group.task.reduce is not None
+        batch, level, pieces = group.task.reduce.batch, list(source), 0
+        while True:
+            joined = []
+            for first in range(0, len(level), batch):
+                joined.append(self._add(item, f"{name}[{pieces}]", [gate, *level[first : first + batch]]))
+                pieces += 1
+            level = joined
+            if len(level) == 1:
+                return level
+
     def _count(self, group: Stage, source: Sequence[int] | None) -> int:
         """How many items (or pieces) the group is believed to have."""
+        if group.role is not Role.TREE:
+            assert group.task.foreach is not None
+            written = written_count(group.task.foreach, group, self._inputs)
+            if written is not None:
+                return written
         seen = self._seen.get(group.name)
         if seen:
             self._forecast.notes.append(f"{group.name}: {seen} items, as in its last run")
             return seen
         if group.role is Role.TREE:
-            assert group.task.reduce is not None
-            pieces = -(-len(source) // group.task.reduce.batch) if source else 1
-            self._forecast.notes.append(f"{group.name}: {pieces} pieces assumed")
-            return pieces
-        assert group.task.foreach is not None
-        written = written_count(group.task.foreach, group)
-        if written is not None:
-            return written
+            self._forecast.notes.append(f"{group.name}: how many pieces it will have is not known; 1 is assumed")
+            return 1
         self._forecast.notes.append(f"{group.name}: how many items it will have is not known; 1 is assumed")
         return 1
 
 
-def written_count(foreach: Foreach, group: Stage) -> int | None:
-    """The number of items that stand in the pipeline itself, or in a file it names; None where templates decide."""
+def written_count(foreach: Foreach, group: Stage, inputs: Mapping[str, Any] | None = None) -> int | None:
+    """The number of items that stand in the pipeline itself, or in a file it names, or that `inputs` lead to.
+
+    None where what other tasks answer decides.
+    """
+    scope = {"inputs": inputs} if inputs is not None and group.space.parent is None else None
     if foreach.matrix:
-        lengths = [_length(structure) for structure in foreach.matrix.values()]
+        lengths = [_length(structure, scope) for structure in foreach.matrix.values()]
         return prod(n for n in lengths if n is not None) if None not in lengths else None
     if foreach.zip:
-        return _length(foreach.zip[0])
+        return _length(foreach.zip[0], scope)
     if foreach.items is not None:
-        return _length(foreach.items)
+        return _length(foreach.items, scope)
     if foreach.file is not None and not foreach.file.references:
         try:
             return len(rows_below(Path(group.space.pipeline.path).parent, foreach.file.source))
@@ -161,6 +196,12 @@ def written_count(foreach: Foreach, group: Stage) -> int | None:
     return None
 
 
-def _length(structure: Structure) -> int | None:
+def _length(structure: Structure, scope: Mapping[str, Any] | None) -> int | None:
     data: Any = structure.data
+    if scope is not None and isinstance(data, Template) and all(r.path[0] == "inputs" for r in data.references):
+        try:
+            data = data.sequence(scope)
+        except CallFailed:
+            return None
+        return len(data) if isinstance(data, Sequence) and not isinstance(data, str | bytes) else None
     return len(data) if isinstance(data, list | tuple) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from typing import Any
 
 from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import TRIED, decide
@@ -77,7 +78,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a case. `compare` as in `make_plan`; `samples` 0 = none; `budget_s` as in `decide`."""
+    """What is asked of a case. `compare` as in `make_plan`; `samples` 0 = none; `budget_s` as in `decide`.
+
+    `inputs`: those of the run that is planned, None = what stands in the file.
+    """
 
     policy: str
     compare: Sequence[str] | None = None
@@ -85,11 +89,13 @@ class Question:
     budget_s: float | None = None
     seed: int = 0
 
+    inputs: Mapping[str, Any] | None = None
 
 def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan:
     """The plan under the policy asked for; nothing is called, imported or started."""
-    beliefs = believed(compiled, store).estimates
-    planned = forecast(compiled, beliefs, store)
+    known = believed(compiled, store)
+    beliefs = known.estimates
+    planned = forecast(compiled, beliefs, store, inputs=question.inputs)
 
     def items() -> Forecast:
         if len(planned.graph) > TRIED:

@@ -47,7 +47,7 @@ def compare(
 ) -> int:
     """Print the comparison; `output` saves it as JSON. `workers` and `policies` are lists with commas."""
     pipeline = load_file(file, model_choice(models))
-    given = check_inputs(pipeline, parse_given(inputs)) if inputs or really else {}
+    given = check_inputs(pipeline, parse_given(inputs)) if inputs or really else None
     sizes = [str(parse_workers(word) or "unlimited") for word in _words(workers, "--workers")]
     names = [choose_policy(pipeline, word) for word in _words(policies, "--policy")]
     case = Case(pipeline, file, models=tuple(models))
@@ -59,11 +59,11 @@ def compare(
         for size in sizes:
             compiled = replace(case, workers=size).bound()
             for name in names:
-                question = Question(name, compare=[], samples=samples, budget_s=parse_budget(plan_budget))
+                question = Question(name, compare=[], samples=samples, budget_s=parse_budget(plan_budget), inputs=given)
                 plan = plan_of(compiled, history, question)
                 if really:
                     options = RunOptions(
-                        inputs=given,
+                        inputs=given or {},
                         policy=name,
                         beliefs=believed(compiled, history),
                         environment=os.environ,

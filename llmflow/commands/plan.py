@@ -34,10 +34,9 @@ def plan(
     output: str | None = None,
     as_json: bool = False,
 ) -> int:
-    """Print the plan; inputs are checked where they are given."""
+    """Print the plan; inputs are checked where they are given, and say how many items there will be."""
     pipeline = load_file(file, model_choice(models))
-    if inputs:
-        check_inputs(pipeline, parse_given(inputs))
+    given = check_inputs(pipeline, parse_given(inputs)) if inputs else None
     case = Case(pipeline, file, workers, tuple(models))
     compiled = case.bound()
     question = Question(
@@ -45,6 +44,7 @@ def plan(
         compare=None if policy is None else [],
         samples=samples if samples is not None else SAMPLES if policy is None else 0,
         budget_s=parse_budget(plan_budget),
+        inputs=given,
     )
     history = Store.open_if_there(store_dir(store, os.environ))
     try:
