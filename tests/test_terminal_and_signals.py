@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import sqlite3
@@ -26,6 +27,8 @@ from escape_payloads import PAYLOADS
 
 from llmflow.history import stories
 from llmflow.history.store import Store
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 TWO_LONG = """\
 providers: {mock: {answers: {a: A, b: {text: B, delay: SECONDS}, c: {text: C, delay: SECONDS}, last: D}}}
@@ -153,6 +156,8 @@ class Terminal:
         self.master, self.slave = pty.openpty()
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
+        self.seen: list[str] = []
+        """What stood on the screen after each piece of what was written."""
         self.size(columns, lines)
 
     def size(self, columns: int, lines: int) -> None:
@@ -176,6 +181,7 @@ class Terminal:
         while time.monotonic() < deadline:
             if select.select([self.master], [], [], 0.05)[0]:
                 self.stream.feed(os.read(self.master, 65536))
+                self.seen.append("\n".join(self.shown()))
             elif child.poll() is not None:
                 break
         child.kill()
@@ -204,7 +210,23 @@ def test_a_run_fits_any_terminal_and_its_answer_stands_on_it(tmp_path: Path, col
         assert screen.run(["run", str(path)]) == 0
         shown = [line for line in screen.shown() if line]
     assert shown[-1] == "D"
-    assert not any("Traceback" in line for line in shown)
+    assert not [frame for frame in screen.seen if "Traceback" in frame or "broke" in frame]
+
+
+def test_the_table_stands_on_a_real_terminal_while_a_run_goes_on_and_its_closing_lines_after() -> None:
+    with terminal(100, 60) as screen:
+        assert screen.run(["run", str(EXAMPLES / "worked_example.yaml"), "-j", "4"]) == 0
+    assert not [frame for frame in screen.seen if "broke" in frame]
+    assert [frame for frame in screen.seen if " done · 4 running · " in frame and re.search(r"C1 +● running", frame)]
+    assert [line for line in screen.shown() if line.startswith("run succeeded: 17 tasks")]
+
+
+@pytest.mark.parametrize("file", ["fan_out", "matrix", "refine_loop", "streamed_file", "sub_pipeline", "cleanup"])
+def test_a_table_that_grows_does_not_break(file: str) -> None:
+    with terminal(100, 60) as screen:
+        assert screen.run(["run", str(EXAMPLES / f"{file}.yaml"), "--model", "mock/any", "-j", "2"]) == 0
+    assert not [frame for frame in screen.seen if "broke" in frame]
+    assert [frame for frame in screen.seen if " elapsed" in frame]
 
 
 def test_a_terminal_that_is_resized_again_and_again_breaks_nothing(tmp_path: Path) -> None:
@@ -222,6 +244,7 @@ def test_a_terminal_that_is_resized_again_and_again_breaks_nothing(tmp_path: Pat
         assert screen.run(["run", str(path)], storm) == 0
         shown = [line for line in screen.shown() if line]
     assert shown[-1] == "D"
+    assert not [frame for frame in screen.seen if "broke" in frame]
 
 
 def test_no_payload_in_a_model_s_answer_acts_on_the_terminal(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ never larger than that of what it depends on, so the first task not begun heads 
 
 from __future__ import annotations
 
+from itertools import islice
 from math import nan
 
 from llmflow.scheduling.graph import upward_ranks
@@ -72,7 +73,7 @@ class Remaining:
         self._by_rank = sorted(range(self._size), key=lambda task: -self._upward[task])
         self._next = 0
         self._work = [0.0] * len(context.pools)
-        for task, pool in enumerate(context.pool_of[: self._size]):
+        for task, pool in enumerate(islice(context.pool_of, self._size)):
             if pool >= 0 and state.status[task] < FIRST_SETTLED:
                 self._work[pool] += own[task]
 
