@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from math import nan
 from typing import Any
 
+from llmflow.reports.packed import SIZE, Packed
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
 
@@ -53,16 +54,16 @@ class Chronicle:
     """
 
     def __init__(self) -> None:
-        self.code = bytearray()
-        self.at = array("d")
-        self.task = array("i")
-        self.number = array("i")
+        self.code = Packed("B")
+        self.at = Packed("d")
+        self.task = Packed("i")
+        self.number = Packed("i")
         self.first_added = -1
         """The first task that was added while the run went on, -1 where none was; all behind it were too."""
-        self.added = array("i")
+        self.added = Packed("i")
         """For each of them the position behind which it was there."""
-        self.added_at = array("d")
-        self.parents = array("i")
+        self.added_at = Packed("d")
+        self.parents = Packed("i")
         """For each of them the task whose item it belongs to, -1 where it is nobody's."""
         self.finished_at = nan
         """When the run ended, NaN as long as it has not."""
@@ -101,6 +102,12 @@ class Chronicle:
             note = on.get(type(event))
             if note is not None:
                 note(event)
+        if len(self.code.end) >= SIZE:
+            for column in (self.code, self.at, self.task, self.number):
+                column.pack()
+        if len(self.parents.end) >= SIZE:
+            for column in (self.added, self.added_at, self.parents):
+                column.pack()
 
     def answered(self, attempt: int, seconds: float, *, invalid: bool = False) -> None:
         """The call of this attempt took `seconds`; `invalid`: its answer could not be used."""
@@ -128,10 +135,10 @@ class Chronicle:
         return attempt in self._invalid
 
     def _note(self, code: int, at: float, task: int, number: int) -> None:
-        self.code.append(code)
-        self.at.append(at)
-        self.task.append(task)
-        self.number.append(number)
+        self.code.end.append(code)
+        self.at.end.append(at)
+        self.task.end.append(task)
+        self.number.end.append(number)
 
     def _started(self, event: ev.AttemptStarted) -> None:
         if event.pool == CONTROL:
@@ -189,9 +196,9 @@ class Chronicle:
         if self.first_added < 0:
             self.first_added = event.first
         for _ in range(event.size):
-            self.parents.append(event.parent)
-            self.added.append(len(self.code))
-            self.added_at.append(event.at)
+            self.parents.end.append(event.parent)
+            self.added.end.append(len(self.code))
+            self.added_at.end.append(event.at)
 
     def _resumed(self, event: ev.RunResumed) -> None:
         self.finished_at = nan

@@ -137,19 +137,17 @@ class Story:
         self.groups: dict[int, array[int]] = {}
         """Task with items → the positions at which tasks of its items settled."""
         if chronicle.first_added >= 0:
-            for position, code in enumerate(chronicle.code):
-                if code == c.SETTLED and (parent := chronicle.parent_of(chronicle.task[position])) >= 0:
+            for position, (code, task) in enumerate(zip(chronicle.code, chronicle.task, strict=True)):
+                if code == c.SETTLED and (parent := chronicle.parent_of(task)) >= 0:
                     self.groups.setdefault(parent, array("i")).append(position)
 
     def _attempt_ends(self) -> Iterator[int]:
         """The positions at which a worker was let go."""
         holding: Counter[int] = Counter()
-        code, tasks = self.chronicle.code, self.chronicle.task
-        for position in range(len(code)):
-            task = tasks[position]
-            if code[position] in (c.STARTED, c.DOUBLED):
+        for position, (code, task) in enumerate(zip(self.chronicle.code, self.chronicle.task, strict=True)):
+            if code in (c.STARTED, c.DOUBLED):
                 holding[task] += 1
-            elif code[position] in _LETS_GO and task in holding:
+            elif code in _LETS_GO and task in holding:
                 holding[task] -= 1
                 if not holding[task]:
                     del holding[task]
