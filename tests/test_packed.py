@@ -16,7 +16,7 @@ from llmflow.reports.spans import Columns, Span
 def test_a_packed_column_reads_like_an_array(count: int) -> None:
     dice = random.Random(count)
     numbers = array("d", (dice.random() for _ in range(count)))
-    column = Packed("d")
+    column: Packed[float] = Packed("d")
     for place, number in enumerate(numbers):
         column.end.append(number)
         if place % 100 == 0:
@@ -48,7 +48,7 @@ def test_spans_are_kept_packed_and_come_back_as_they_were() -> None:
 
 
 def test_what_is_packed_takes_a_fraction() -> None:
-    column = Packed("i")
+    column: Packed[int] = Packed("i")
     for number in range(100 * SIZE):
         column.end.append(number // 3)
         column.pack()

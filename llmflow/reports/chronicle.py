@@ -54,16 +54,16 @@ class Chronicle:
     """
 
     def __init__(self) -> None:
-        self.code = Packed("B")
-        self.at = Packed("d")
-        self.task = Packed("i")
-        self.number = Packed("i")
+        self.code: Packed[int] = Packed("B")
+        self.at: Packed[float] = Packed("d")
+        self.task: Packed[int] = Packed("i")
+        self.number: Packed[int] = Packed("i")
         self.first_added = -1
         """The first task that was added while the run went on, -1 where none was; all behind it were too."""
-        self.added = Packed("i")
+        self.added: Packed[int] = Packed("i")
         """For each of them the position behind which it was there."""
-        self.added_at = Packed("d")
-        self.parents = Packed("i")
+        self.added_at: Packed[float] = Packed("d")
+        self.parents: Packed[int] = Packed("i")
         """For each of them the task whose item it belongs to, -1 where it is nobody's."""
         self.finished_at = nan
         """When the run ended, NaN as long as it has not."""
@@ -103,11 +103,13 @@ class Chronicle:
             if note is not None:
                 note(event)
         if len(self.code.end) >= SIZE:
-            for column in (self.code, self.at, self.task, self.number):
+            for column in (self.code, self.task, self.number):
                 column.pack()
+            self.at.pack()
         if len(self.parents.end) >= SIZE:
-            for column in (self.added, self.added_at, self.parents):
+            for column in (self.added, self.parents):
                 column.pack()
+            self.added_at.pack()
 
     def answered(self, attempt: int, seconds: float, *, invalid: bool = False) -> None:
         """The call of this attempt took `seconds`; `invalid`: its answer could not be used."""

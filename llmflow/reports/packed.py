@@ -11,7 +11,9 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar, overload
+
+N = TypeVar("N", int, float)
 
 SHIFT = 12
 SIZE = 1 << SHIFT
@@ -20,7 +22,7 @@ OPEN = 16
 """Blocks of one column that are kept open while it is read."""
 
 
-class Packed(Sequence[Any]):
+class Packed(Sequence[N]):
     """Reads like an array of `typecode`. Append to `end`; `pack` now and then puts what is there away."""
 
     __slots__ = ("_blocks", "_open", "_typecode", "end")
@@ -41,6 +43,12 @@ class Packed(Sequence[Any]):
     def __len__(self) -> int:
         return (len(self._blocks) << SHIFT) + len(self.end)
 
+    @overload
+    def __getitem__(self, index: int) -> N: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[N]: ...
+
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
@@ -51,7 +59,7 @@ class Packed(Sequence[Any]):
         found = self._open.get(block)
         return (self._opened(block) if found is None else found)[place & (SIZE - 1)]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[N]:
         return chain(chain.from_iterable(map(self._unpacked, self._blocks)), self.end)
 
     def _opened(self, block: int) -> array[Any]:

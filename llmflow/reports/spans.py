@@ -49,12 +49,12 @@ class Columns(Sequence[Span]):
     """Spans in columns: 100,000 of them take 1 MB, not 25."""
 
     def __init__(self) -> None:
-        self._tasks = Packed("i")
-        self._workers = Packed("i")
-        self._places = Packed("h")
+        self._tasks: Packed[int] = Packed("i")
+        self._workers: Packed[int] = Packed("i")
+        self._places: Packed[int] = Packed("h")
         """Four times the pool, 2 more where it was outrun, and 1 more where it gave an answer."""
-        self._starts = Packed("d")
-        self._ends = Packed("d")
+        self._starts: Packed[float] = Packed("d")
+        self._ends: Packed[float] = Packed("d")
 
     def add(self, task: int, pool: int, worker: int, start: float, end: float, ok: bool, outrun: bool = False) -> None:
         """One more, behind the others."""
@@ -64,8 +64,10 @@ class Columns(Sequence[Span]):
         self._starts.end.append(start)
         self._ends.end.append(end)
         if len(self._ends.end) == SIZE:
-            for column in (self._tasks, self._workers, self._places, self._starts, self._ends):
-                column.pack()
+            for whole in (self._tasks, self._workers, self._places):
+                whole.pack()
+            for times in (self._starts, self._ends):
+                times.pack()
 
     def without(self, left_out: Container[int]) -> Columns:
         """The spans of all tasks but these."""
@@ -85,8 +87,8 @@ class Columns(Sequence[Span]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        columns = (self._tasks, self._places, self._workers, self._starts, self._ends)
-        return _span(*(column[index] for column in columns))
+        times = self._starts[index], self._ends[index]
+        return _span(self._tasks[index], self._places[index], self._workers[index], *times)
 
     def __iter__(self) -> Iterator[Span]:
         return map(_span, self._tasks, self._places, self._workers, self._starts, self._ends)
