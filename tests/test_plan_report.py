@@ -122,6 +122,7 @@ def test_plan_json_has_the_promised_keys() -> None:
         "critical_path": ["S1", "Gate", "C1", "C2", "C3", "End"],
         "criticality": {name: float(not name.startswith("M")) for name in EDGES},
         "notes": [],
+        "timeouts": {},
         "held_back": [],
         "estimated": True,
     }

@@ -25,6 +25,7 @@ from llmflow.binding.expansion import Expansion
 from llmflow.binding.forecast import forecast
 from llmflow.binding.hedging import hedging
 from llmflow.binding.lessons import Lessons
+from llmflow.binding.limits import Limits
 from llmflow.binding.nodes import Nodes
 from llmflow.binding.recall import Known, Recall
 from llmflow.binding.recording import Recording
@@ -44,13 +45,14 @@ from llmflow.reports.spans import Spans
 from llmflow.reports.summary import RunSummary, summarise
 from llmflow.reports.summary_text import run_json
 from llmflow.reports.time_booking import TimeBooking, book_time, booking_json
+from llmflow.reports.time_limit_text import limits_json
 from llmflow.runtime.clock import Clock
 from llmflow.runtime.engine import Engine
 from llmflow.runtime.signals import StopSignals
 from llmflow.scheduling import events as ev
+from llmflow.scheduling.graph import Waits
 from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.state import FAILED, RunState
-from llmflow.scheduling.graph import Waits
 from llmflow.standard_streams import complain
 from llmflow.views.view import PoolInfo, RunContext, View
 
@@ -185,6 +187,7 @@ class _Run:
         self.values = Values(self.nodes, self.state, environment=options.environment, run=_RunNames(self))
         self.spans = Spans()
         self.chronicle = Chronicle()
+        self.limits = Limits(compiled, options.beliefs)
         self.context = self._context(means)
         self.views = list(options.views)
         self.work = Work(
@@ -195,6 +198,7 @@ class _Run:
             code,
             self.clock,
             estimates=self.estimates,
+            limits=self.limits,
             keep=self._keep,
             progress=self.context.live_tokens.__setitem__,
             warn=self._note,
@@ -231,7 +235,12 @@ class _Run:
                 self.nodes,
                 options,
                 self.sampling,
-                forecast={**(predicted or {}), "tokens": tokens, "decision": decision_json(self.decision)},
+                forecast={
+                    **(predicted or {}),
+                    "tokens": tokens,
+                    "timeouts": limits_json(self.limits.told()),
+                    "decision": decision_json(self.decision),
+                },
                 version=__version__,
             )
             stack.callback(self.recording.close)
@@ -307,8 +316,10 @@ class _Run:
         sample = self.sampling.of_answer(answered)
         if self.recording is not None:
             self.recording.keep(answered, sample)
-        if sample is not None and self.lessons is not None:
-            self.lessons.take_in(self.nodes[answered.started.task].stage.index, sample)
+        if sample is not None:
+            self.limits.learn(sample)
+            if self.lessons is not None:
+                self.lessons.take_in(self.nodes[answered.started.task].stage.index, sample)
 
     def _tick(self) -> None:
         self._each_view(lambda view: view.tick())
@@ -339,6 +350,7 @@ class _Run:
             expected=ByStage(means, stages) if known else (),
             models=ByStage(models, stages),
             usage=self.values.usage,
+            percentile=lambda task, candidate, elapsed: self.limits.percentile(stages[task], candidate, elapsed),
             speed=compiled.speed,
         )
 
@@ -404,6 +416,8 @@ class ByStage(Sequence[Any]):
         self._values, self._stages = values, stages
 
     def __getitem__(self, node: Any) -> Any:
+        if isinstance(node, slice):
+            return [self._values[stage] for stage in self._stages[node]]
         return self._values[self._stages[node]]
 
     def __len__(self) -> int:

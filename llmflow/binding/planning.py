@@ -15,6 +15,7 @@ from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import TRIED, decide
 from llmflow.binding.estimates import believed
 from llmflow.binding.forecast import Forecast, TooLargeToPlan, forecast
+from llmflow.binding.limits import Limits
 from llmflow.binding.loading import bind, load_file, model_choice, parse_workers
 from llmflow.errors import UsageError
 from llmflow.history.store import Store
@@ -88,8 +89,8 @@ class Question:
     samples: int = 0
     budget_s: float | None = None
     seed: int = 0
-
     inputs: Mapping[str, Any] | None = None
+
 
 def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan:
     """The plan under the policy asked for; nothing is called, imported or started."""
@@ -120,6 +121,7 @@ def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan
         notes=planned.notes,
         decide=ranked,
         samples=question.samples,
+        timeouts=Limits(compiled, known).told(),
     )
 
 

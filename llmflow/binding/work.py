@@ -16,6 +16,7 @@ from llmflow.binding.asking import asked_of, request_for, request_key, written_h
 from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
+from llmflow.binding.limits import Limits
 from llmflow.binding.loops import Loop, in_pieces
 from llmflow.binding.nodes import Node, Nodes
 from llmflow.binding.recall import Recall
@@ -28,7 +29,7 @@ from llmflow.errors import CallFailed, FailureKind
 from llmflow.language.answers import InvalidAnswer, check_conditions, check_value, read_answer
 from llmflow.language.pipeline import Task
 from llmflow.protocol import Message, Provider, Request, clean_text
-from llmflow.runtime.attempts import DEFAULT_IDLE, DEFAULT_TOTAL, within
+from llmflow.runtime.attempts import DEFAULT_IDLE, within
 from llmflow.runtime.clock import Clock
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.events import AttemptStarted
@@ -53,6 +54,7 @@ class Work:
         clock: Clock,
         *,
         estimates: Sequence[Estimate],
+        limits: Limits,
         keep: Callable[[Answered], None],
         progress: Callable[[int, int], None],
         warn: Callable[[str], None],
@@ -63,7 +65,7 @@ class Work:
     ) -> None:
         """`keep(answer)` before its end is reported, `progress(node, tokens)`; `approved`: decisions already made."""
         self._compiled, self._nodes, self._values, self._clock = compiled, nodes, values, clock
-        self._providers, self._code, self._estimates = providers, code, estimates
+        self._providers, self._code, self._estimates, self._limits = providers, code, estimates, limits
         self._keep, self._progress, self._warn = keep, progress, warn
         self._recall, self._approved, self._ask = recall, approved, ask
         recall.say = warn
@@ -242,7 +244,7 @@ class Work:
 
     async def _reply(self, started: AttemptStarted, node: Node, scope: Scope, copy: int = 0) -> Reply:
         task = node.stage.task
-        total = self._clock.real(task.timeout.total if task.timeout.total is not None else DEFAULT_TOTAL)
+        total = self._clock.real(self._limits.of(node.stage.index, started.candidate).total)
         if task.action != "model":
             asked = self._code.asked(node, scope)
             return await within(lambda heard: self._code.run(node, asked), total=total)

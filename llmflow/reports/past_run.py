@@ -49,6 +49,8 @@ class RunFacts:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     outputs: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    timeouts: Mapping[str, Any] = field(default_factory=dict)
+    """Task → how long an attempt might take, as `limits_json` writes it."""
 
 
 class TaskFacts(NamedTuple):

@@ -6,7 +6,7 @@ Pure arithmetic over a graph and expected durations; nothing is asked, imported 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import fsum, nan
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +21,7 @@ from llmflow.scheduling.tasks import TaskSpec
 if TYPE_CHECKING:
     from llmflow.scheduling.idling import Hold
     from llmflow.scheduling.outlook import Outlook
+    from llmflow.scheduling.time_limits import TimeLimit
 
 UNKNOWN_SOURCE = "default"
 """The source of an estimate that nobody made: 1 unit."""
@@ -91,6 +92,8 @@ class Plan:
     one_more: tuple[Variation, ...] = ()
     """With a worker more."""
     what_ifs: tuple[Variation, ...] = ()
+    timeouts: Mapping[str, TimeLimit] = field(default_factory=dict)
+    """Task → how long its attempts may take, of those that do not go by the default."""
 
     def change(self, variation: Variation) -> float | None:
         """By which share the variation is longer (or shorter: negative): of P50 where sampled, else of the makespan."""
@@ -119,6 +122,7 @@ def make_plan(
     notes: Sequence[str] = (),
     decide: Callable[[str], Decision] | None = None,
     samples: int = 0,
+    timeouts: Mapping[str, TimeLimit] | None = None,
 ) -> Plan:
     """Simulate `graph` under `policy`; `compare` names further policies (None: all, on graphs of a sane size).
 
@@ -156,6 +160,7 @@ def make_plan(
         decision=decisions[policy],
         outlook=_outlook(graph, specs, pools, estimates, decisions, policies, chosen.starts, workers, samples, seed),
         notes=tuple(notes),
+        timeouts=timeouts or {},
     )
 
 

@@ -6,6 +6,7 @@ from math import isnan
 from typing import Any
 
 from llmflow.reports.plan import Plan, Variation
+from llmflow.reports.time_limit_text import limits_json
 from llmflow.scheduling.setting import Decision
 
 
@@ -43,6 +44,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "criticality": outlook
         and {task.name: share for task, share in zip(plan.tasks, outlook.criticality, strict=True)},
         "notes": list(plan.notes),
+        "timeouts": limits_json(plan.timeouts),
         "held_back": [
             {"task": plan.graph.names[h.task], "until": plan.graph.names[h.until], "patience": h.patience}
             for h in plan.decision.holds

@@ -8,7 +8,11 @@ from llmflow.reports.columns import Column, render_columns
 from llmflow.reports.gantt_text import Block, render_gantt
 from llmflow.reports.graph_text import render_graph
 from llmflow.reports.plan import UNKNOWN_SOURCE, Plan, PlannedTask
-from llmflow.sanitise import one_line
+from llmflow.reports.time_limit_text import limit_text
+from llmflow.sanitise import clip, one_line
+
+TIMEOUTS = 8
+"""How many different time limits are written out."""
 
 NO_HISTORY = "no history: every task counts as 1 unit"
 
@@ -102,9 +106,21 @@ def _totals(plan: Plan, unit: str) -> str:
         lines.append(f"{'forecast':<15}{text}")
     if plan.decision.reason:
         lines.append(f"{'order':<15}{plan.decision.order}: {plan.decision.reason}")
+    lines += _timeouts(plan)
     ratio = f"ratio of makespan to lower bound {ratio_text(plan.ratio)}"
     lines.append(f"{'lower bound':<15}{plan.lower_bound:.2f} {unit} ({plan.bound_kind}); {ratio}")
     return "\n".join(lines)
+
+
+def _timeouts(plan: Plan) -> list[str]:
+    """One line per limit, with the tasks that it is of; nothing where all go by the default."""
+    of: dict[str, list[str]] = {}
+    for name, limit in plan.timeouts.items():
+        of.setdefault(limit_text(limit), []).append(one_line(name))
+    lines = [f"{clip(', '.join(names), 60)}: {text}" for text, names in of.items()]
+    if len(lines) > TIMEOUTS:
+        lines[TIMEOUTS:] = [f"… {plural(len(lines) - TIMEOUTS, 'more')} with --json"]
+    return [f"{'' if i else 'timeouts':<15}{line}" for i, line in enumerate(lines)]
 
 
 def _variations(plan: Plan, unit: str) -> str:

@@ -14,6 +14,7 @@ from llmflow.reports.past_run import Answer, PastAttempt, PastRun, PastTask, Run
 from llmflow.reports.runs_text import clock_text, iso_text, pipeline_text
 from llmflow.reports.summary_text import usage_json
 from llmflow.reports.time_booking import COLUMNS, TimeBooking, booking_json
+from llmflow.reports.time_limit_text import limit_of, limit_text
 from llmflow.sanitise import clip, fit, one_line, printable, width
 
 SLOWEST = 5
@@ -75,6 +76,8 @@ def render_task(facts: RunFacts, task: PastTask, attempts: Sequence[PastAttempt]
         lines.append(_labelled("waited for", waits))
     if task.facts.model:
         lines.append(_labelled("model", one_line(task.facts.model)))
+    if task.facts.name in facts.timeouts:
+        lines.append(_labelled("timeout", limit_text(limit_of(facts.timeouts[task.facts.name]))))
     if task.facts.dependencies:
         lines.append(_labelled("behind", ", ".join(one_line(names[d]) for d in task.facts.dependencies)))
     if task.failure is not None:
@@ -98,6 +101,7 @@ def task_json(
         **_facts_json(facts),
         "tasks": [
             _task_json(task, names)
+            | {"timeout": facts.timeouts.get(task.facts.name)}
             | ({} if attempts is None else {"tries": [_attempt_json(attempt) for attempt in attempts]})
             for task, attempts in tasks
         ],

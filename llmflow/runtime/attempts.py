@@ -14,9 +14,8 @@ from llmflow.errors import CallFailed, FailureKind
 
 T = TypeVar("T")
 
-DEFAULT_TOTAL = 600.0
 DEFAULT_IDLE = 60.0
-"""Seconds; they apply where the author wrote nothing."""
+"""Seconds that apply where the author wrote nothing."""
 
 
 class IdleWatch:

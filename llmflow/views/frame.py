@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from llmflow.quantities import plural, seconds_text
 from llmflow.sanitise import clip, fit, one_line, width
-from llmflow.scheduling.state import FIRST_SETTLED, RunState, Status
+from llmflow.scheduling.state import FIRST_SETTLED, Running, RunState, Status
 from llmflow.views.view import RunContext
 
 
@@ -183,7 +183,8 @@ _BY_WORTH = (0, 1, 4, 6, 5, 3, 2)
 def _table(
     context: RunContext, watched: Watched, tasks: Iterable[int], now: float, columns: int, *, unicode: bool
 ) -> list[Line]:
-    rows = [_cells(context, watched, task, now, unicode=unicode) for task in tasks]
+    running = {attempt.task: attempt for attempt in reversed(context.state.running.values())}
+    rows = [_cells(context, watched, task, now, running.get(task), unicode=unicode) for task in tasks]
     widths = _widths(rows, columns)
     heading = "  ".join(fit(_COLUMNS[i].title, w, right=_COLUMNS[i].right) for i, w in widths)
     drawn: list[Line] = [[(clip(heading, columns).rstrip(), "bold")]]
@@ -224,8 +225,10 @@ def _widths(rows: list[tuple[int, list[str]]], columns: int) -> list[tuple[int, 
     return sorted(kept.items()) or [(0, columns)]
 
 
-def _cells(context: RunContext, watched: Watched, task: int, now: float, *, unicode: bool) -> tuple[int, list[str]]:
-    """The status of a task, and one text per column."""
+def _cells(
+    context: RunContext, watched: Watched, task: int, now: float, running: Running | None, *, unicode: bool
+) -> tuple[int, list[str]]:
+    """The status of a task, and one text per column; `running`: its attempt under way."""
     state = context.state
     status = state.status[task]
     look = LOOKS[status]
@@ -243,8 +246,15 @@ def _cells(context: RunContext, watched: Watched, task: int, now: float, *, unic
         _attempts(state, task) if state.attempts[task] else "",
         elapsed,
         f"{'~' if estimated else ''}{tokens:,}" if tokens else "",
-        _wait(context, watched, task, status, now),
+        (_standing(context, running, now) if running else "") or _wait(context, watched, task, status, now),
     ]
+
+
+def _standing(context: RunContext, running: Running, now: float) -> str:
+    """How long the attempt has run, and where that lies among those before it; empty where too few are known."""
+    elapsed = now - running.started_at
+    found = context.percentile(running.task, running.candidate, elapsed)
+    return f"running {seconds_text(elapsed)}, p{found[0]} of {found[1]:,}" if found is not None else ""
 
 
 def _attempts(state: RunState, task: int) -> str:

@@ -43,6 +43,9 @@ class RunContext:
     """Task → tokens of its finished attempts."""
     live_tokens: dict[int, int] = field(default_factory=dict)
     """Task → tokens streamed so far by its running attempt."""
+    percentile: Callable[[int, int, float], tuple[int, int] | None] = lambda task, candidate, elapsed: None
+    """(task, candidate, elapsed seconds of an attempt) → (percent of its like that took no longer, how many those
+    are); None where too few are known."""
     speed: float = 1.0
     """How many times faster than the wall the run's clock goes."""
 
