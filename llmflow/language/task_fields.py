@@ -176,7 +176,7 @@ TIMEOUT_FIELD = Field(
     "timeout",
     Either(((is_mapping, TIMEOUT), (is_scalar, Duration()))),
     "How long an attempt may take; one duration is the total.",
-    "total `10m`, idle `60s`",
+    "total `10m`, with history five times its p99 and at least `1m`; idle `60s`",
 )
 CACHE_FIELD = Field(
     "cache",
