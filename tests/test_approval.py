@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ outputs:
 TWO = APPROVAL.replace("  beside:", "  second: {approve: 'And this?', depends_on: draft}\n  beside:", 1)
 
 
-def at_a_terminal(path: Path, *answers: str) -> tuple[int, str, dict[str, Any]]:
+def at_a_terminal(path: Path, *answers: str, thinking: float = 0.0) -> tuple[int, str, dict[str, Any]]:
     """Exit code, what stood on the terminal, and the outputs."""
     output = path.parent / "out.json"
     child = pexpect.spawn(
@@ -43,6 +44,7 @@ def at_a_terminal(path: Path, *answers: str) -> tuple[int, str, dict[str, Any]]:
     for answer in answers:
         child.expect_exact("approve? [y/N, or why not] ")
         written += child.before
+        time.sleep(thinking)
         child.sendline(answer)
     written += str(child.read())
     child.close()
@@ -65,6 +67,16 @@ def test_anything_else_at_the_terminal_is_a_refusal_that_fails_the_task(answer: 
     assert "send  blocked" in written
     if answer.startswith(("not", "yes")):
         assert f"release  failed: refusal: not approved: {answer}" in written
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_the_time_that_a_person_takes_is_booked_to_waiting_for_a_person(answer: str, tmp_path: Path) -> None:
+    at_a_terminal(pipeline(tmp_path, APPROVAL), answer, thinking=0.7)
+    time_of = json.loads(llmflow("show", "last", "--json").out)["time"]
+    (asked,) = [step["seconds"] for step in time_of["path"] if step["task"] == "release"]
+    assert asked["approval"] >= 0.7
+    assert time_of["columns"]["approval"] == asked["approval"]
+    assert sum(time_of["columns"].values()) == pytest.approx(time_of["makespan"], abs=1e-9)
 
 
 def test_two_questions_are_asked_one_after_the_other(tmp_path: Path) -> None:

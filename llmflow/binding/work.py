@@ -131,7 +131,7 @@ class Work:
         """What has been decided already, on the command line or in an earlier part of the run; else ask, or wait."""
         name = self._nodes.graph.names[started.task]
         if name in self._approved:
-            return self._decided(started, node, self._approved[name], "", scope)
+            return self._decided(started, node, self._approved[name], "", scope, self._clock.now())
         reply = self._recall.find(started, node, lambda: _approval_key(node, scope))
         if reply is not None:
             return self._answered(started.task, node, reply.value, scope)
@@ -140,14 +140,18 @@ class Work:
         self.unapproved.append(name)
         return "hold"
 
-    def _decided(self, started: AttemptStarted, node: Node, approved: bool, comment: str, scope: Scope) -> str:
-        if not approved:
-            raise CallFailed(FailureKind.REFUSAL, f"not approved{': ' + comment if comment else ''}", retryable=False)
-        output = {"approved": True, "comment": comment}
+    def _decided(
+        self, started: AttemptStarted, node: Node, approved: bool, comment: str, scope: Scope, asked_at: float
+    ) -> str:
+        """Keep what a person said, and how long that took."""
+        output = {"approved": approved, "comment": comment}
+        problem = "" if approved else f"not approved{': ' + comment if comment else ''}"
         assert node.stage.task.approve is not None
-        asked = {"approve": node.stage.task.approve.text(scope)}
-        now = self._clock.now()
-        self._keep(Answered(started, Reply(output, asked, _approval_key(node, scope)), output, True, "", now, 0.0, 1))
+        reply = Reply(output, {"approve": node.stage.task.approve.text(scope)}, _approval_key(node, scope))
+        waited = self._clock.now() - asked_at
+        self._keep(Answered(started, reply, output, approved, problem, asked_at, waited, 1))
+        if problem:
+            raise CallFailed(FailureKind.REFUSAL, problem, retryable=False)
         return self._answered(started.task, node, output, scope)
 
     def _recalled(self, started: AttemptStarted, node: Node, scope: Scope) -> str:
@@ -197,8 +201,9 @@ class Work:
         task = node.stage.task
         if task.approve is not None:
             assert self._ask is not None
+            asked_at = self._clock.now()
             approved, comment = await self._ask(self._nodes.graph.names[index], task.approve.text(scope))
-            return self._decided(started, node, approved, comment, scope)
+            return self._decided(started, node, approved, comment, scope, asked_at)
         if self._nothing_to_fold(index, node, scope):
             return "done"
         scope = self._scope(index, node)

@@ -248,16 +248,21 @@ class Story:
         return [Phase(WORKER, since, let_go), Phase(LLMFLOW, let_go, at)]
 
     def _attempt(self, column: str, since: float, at: float, end: int) -> list[Phase]:
-        """An attempt: what the call took, and before that what it took us to send it."""
+        """An attempt: what the call took, and before that what it took us to send it.
+
+        Of the steps that hold no worker, only the question to a person waits for anyone.
+        """
         chronicle = self.chronicle
         code, attempt = chronicle.code[end], chronicle.number[end]
-        if column == LLMFLOW:
-            return [Phase(LLMFLOW, since, at)]
-        if code in (c.FAILED, c.CANCELLED):
-            return [Phase(FAILED, since, at)]
-        if code == c.AGAIN and chronicle.is_invalid(attempt):
-            column = ASKED_AGAIN
         seconds = chronicle.seconds_of(attempt)
+        if column == LLMFLOW:
+            if isnan(seconds):
+                return [Phase(LLMFLOW, since, at)]
+            column = APPROVAL
+        elif code in (c.FAILED, c.CANCELLED):
+            return [Phase(FAILED, since, at)]
+        elif code == c.AGAIN and chronicle.is_invalid(attempt):
+            column = ASKED_AGAIN
         sent = since if isnan(seconds) else min(at, max(since, at - seconds))
         return [Phase(LLMFLOW, since, sent), Phase(column, sent, at)]
 
