@@ -78,7 +78,8 @@ def generous(scenario: Scenario, seed: int) -> Hedging:
         if spec.pools[0] != CONTROL and dice.random() < 0.9
     }
     counted = [spec.pools[0] != CONTROL for spec in scenario.specs]
-    return Hedging(rules, [dice.random() for _ in counted], counted, dice.choice((0.5, 9.0, 9.0)))
+    ranks = [dice.random() for _ in counted]
+    return Hedging(rules, ranks, [0.0] * len(counted), counted, dice.choice((0.5, 9.0, 9.0)))
 
 
 def chaotic_run(seed: int, *, hedged: bool = False) -> ChaosRun:

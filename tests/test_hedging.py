@@ -35,7 +35,7 @@ def hedging(
     """Every task may be doubled `after` seconds; task t has rank t."""
     times = after if isinstance(after, Mapping) else dict.fromkeys(range(tasks), after)
     rules = {task: HedgeRule(seconds, copies) for task, seconds in times.items()}
-    return Hedging(rules, [float(task) for task in range(tasks)], [True] * tasks, extra, carried)
+    return Hedging(rules, [float(task) for task in range(tasks)], [0.0] * tasks, [True] * tasks, extra, carried)
 
 
 def scheduler(
@@ -112,6 +112,30 @@ def test_of_several_stragglers_the_one_with_the_highest_rank_goes_first() -> Non
     assert [e for e in news if isinstance(e, ev.AttemptStarted)] == [started(11.0, 3, 5, 0)]
 
 
+def test_a_straggler_that_the_run_does_not_wait_for_is_not_doubled() -> None:
+    """Beside it stands a call with much behind it: only when that is late too does the straggler count."""
+    means, ranks = [5.0, 5.0], [5.0, 100.0]
+    rules = Hedging({0: HedgeRule(10.0)}, ranks, means, [True, True], 1.0)
+    core = scheduler("ab", rules)
+    core.handle(ev.RunStarted(0.0))
+    assert core.handle(ev.AlarmRang(10.0)) == [ev.AlarmRang(10.0)]
+    assert core.handle(ev.AttemptSucceeded(20.0, 1, 2))[1:] == [
+        ev.TaskSucceeded(20.0, 1),
+        started(20.0, 0, 3, 1),
+    ]
+
+
+def test_where_the_share_is_used_up_fast_only_what_is_last_already_is_doubled() -> None:
+    edges = {name: [] for name in "abc"} | {name: ["a"] for name in "defghijklm"}
+    ranks = [30.0, 8.0, 20.0] + [1.0] * 10
+    for extra, doubled in ((1.0, [1]), (0.1, [])):
+        rules = Hedging({1: HedgeRule(10.0)}, ranks, [5.0] * 3 + [1.0] * 10, [True] * 13, extra)
+        core = scheduler(edges, rules)
+        core.handle(ev.RunStarted(0.0))
+        core.handle(ev.AlarmRang(15.0))
+        assert [core.state.running[a].task for a in core.state.copies] == doubled, extra
+
+
 def test_a_second_call_costs_an_attempt_of_nobody_else_and_the_share_bounds_them_all() -> None:
     core = scheduler("abcdefghij", hedging(10, extra=0.25))
     core.handle(ev.RunStarted(0.0))
@@ -144,7 +168,7 @@ def test_a_task_may_have_as_many_second_calls_as_its_author_wrote() -> None:
 def test_without_rules_a_run_is_what_it_was() -> None:
     for seed in range(0, 60, 3):
         scenario = random_scenario(seed)
-        nothing = Hedging({}, [], [])
+        nothing = Hedging({}, [], [], [])
         first, second = (
             simulate(scenario.graph, scenario.specs, scenario.pools, scenario.durations, scenario.priorities, hedging=h)
             for h in (None, nothing)
@@ -220,7 +244,7 @@ def test_after_a_stop_nothing_is_doubled_and_a_second_stop_cancels_both_calls() 
 def test_a_second_call_counts_among_those_that_a_foreach_may_have_at_once() -> None:
     graph = Graph.of({"each": []})
     item = TaskSpec(pools=(0,), inner=True)
-    rules = Hedging({1: HedgeRule(10.0)}, [0.0, 0.0], [False, True], 1.0)
+    rules = Hedging({1: HedgeRule(10.0)}, [0.0, 0.0], [0.0, 0.0], [False, True], 1.0)
     core = Scheduler(graph, [TaskSpec(item_workers=2), item], [PoolSpec("p")], [0.0, 0.0], hedging=rules)
     core.handle(ev.RunStarted(0.0))
     for key in "xyz":
@@ -239,7 +263,7 @@ def test_a_second_call_counts_among_those_that_a_foreach_may_have_at_once() -> N
 def test_a_slower_call_that_lets_go_makes_room_for_the_next_item() -> None:
     graph = Graph.of({"each": []})
     item = TaskSpec(pools=(0,), inner=True)
-    rules = Hedging({1: HedgeRule(10.0)}, [0.0, 0.0], [False, True], 1.0)
+    rules = Hedging({1: HedgeRule(10.0)}, [0.0, 0.0], [0.0, 0.0], [False, True], 1.0)
     core = Scheduler(graph, [TaskSpec(item_workers=2), item], [PoolSpec("p")], [0.0, 0.0], hedging=rules)
     core.handle(ev.RunStarted(0.0))
     graph.add_item(0, "x", 1)

@@ -40,9 +40,10 @@ def hedging(compiled: Compiled, estimates: Sequence[Estimate], store: Store | No
             rules[one.stage.index] = HedgeRule(one.after, one.stage.task.hedge.max)
     if not rules:
         return None
-    ranks = upward_ranks(compiled.shadow, [estimate.mean for estimate in estimates])
+    means = [estimate.mean for estimate in estimates]
+    ranks = upward_ranks(compiled.shadow, means)
     counted = [bool(models) for models in compiled.models]
-    return Hedging(rules, ranks, counted, extra, _left_over(compiled, extra, store))
+    return Hedging(rules, ranks, means, counted, extra, _left_over(compiled, extra, store))
 
 
 def _left_over(compiled: Compiled, extra: float, store: Store | None) -> float:

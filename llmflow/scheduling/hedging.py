@@ -30,14 +30,16 @@ class HedgeRule:
 
 @dataclass(frozen=True, slots=True)
 class Hedging:
-    """What one run may double. `rules`: stage → rule, only of those that may be; `ranks`: per stage, higher goes first.
+    """What one run may double. `rules`: stage → rule, only of those that may be.
 
-    `counted`: per stage, whether its attempts are calls that the share `extra` is of. `carried`: how
-    many second calls earlier runs have left over.
+    Per stage: `ranks`, the seconds from its start to the end of the run, on means (higher goes first);
+    `means`, its own part of them; `counted`, whether its attempts are calls that the share `extra` is
+    of. `carried`: how many second calls earlier runs have left over.
     """
 
     rules: Mapping[int, HedgeRule]
     ranks: Sequence[float]
+    means: Sequence[float]
     counted: Sequence[bool]
     extra: float = EXTRA
     carried: float = 0.0
@@ -66,6 +68,10 @@ class Hedger:
         self._open: dict[int, _Watched] = {}
         self._coming: list[list[tuple[float, int]]] = [[] for _ in range(pools)]
         """Per pool: (when its time has come, attempt)."""
+        self._ends: list[tuple[float, int]] = []
+        """(when the run is over as far as it goes by this call, negative; attempt)."""
+        self._running: set[int] = set()
+        """Attempts under way, second calls left out."""
         self._ripe: list[list[tuple[float, float, int]]] = [[] for _ in range(pools)]
         """Per pool: (negative rank, since when it runs, attempt) of those whose time has come."""
 
@@ -82,6 +88,8 @@ class Hedger:
     def started(self, attempt: int, task: int, stage: int, pool: int, at: float) -> None:
         """A call has begun that is nobody's second."""
         self._made += self._hedging.counted[stage]
+        self._running.add(attempt)
+        heappush(self._ends, (-(at + self._hedging.ranks[stage]), attempt))
         rule = self._hedging.rules.get(stage)
         if rule is not None:
             self._watch(attempt, _Watched(task, stage, pool, at, rule.copies))
@@ -96,6 +104,30 @@ class Hedger:
     def ended(self, attempt: int) -> None:
         """The attempt has ended, or is to end."""
         self._open.pop(attempt, None)
+        self._running.discard(attempt)
+
+    def _is_needed(self, attempt: int, at: float) -> bool:
+        """The run would end later for this attempt if it took as long again.
+
+        Where second calls are used up faster than the run goes on: if it ended now. Else the other
+        calls under way, and what is behind them, take longer anyhow, as far as means tell.
+        """
+        hedging, watched = self._hedging, self._open[attempt]
+        lavish = (self.copies + 1) * self._planned <= self.allowed * self._made
+        end = at + (at - watched.since if lavish else 0.0)
+        return end + hedging.ranks[watched.stage] - hedging.means[watched.stage] >= self._latest_end(attempt)
+
+    def _latest_end(self, but: int) -> float:
+        """When the run is over as far as the calls under way tell, all but one: on means, from their starts on."""
+        ends, mine = self._ends, None
+        while ends and (ends[0][1] not in self._running or ends[0][1] == but):
+            gone = heappop(ends)
+            if gone[1] == but:
+                mine = gone
+        latest = -ends[0][0] if ends else 0.0
+        if mine is not None:
+            heappush(ends, mine)
+        return latest
 
     def _watch(self, attempt: int, watched: _Watched) -> None:
         self._open[attempt] = watched
@@ -103,7 +135,10 @@ class Hedger:
         heappush(self._coming[watched.pool], (due, attempt))
 
     def choose(self, at: float, is_idle: Callable[[int], bool], may: Callable[[int], bool]) -> int | None:
-        """The attempt to double now: its time has come, its pool is idle, `may(task)`; the highest rank first."""
+        """The attempt to double now: its time has come, the run waits for it, its pool is idle and `may(task)`.
+
+        Of several the one with the highest rank.
+        """
         if self.copies >= self.allowed:
             return None
         best: tuple[float, float, int] | None = None
@@ -116,7 +151,7 @@ class Hedger:
             while ripe:
                 attempt = ripe[0][2]
                 if attempt in self._open:
-                    if may(self._open[attempt].task):
+                    if may(self._open[attempt].task) and self._is_needed(attempt, at):
                         break
                     aside.append(ripe[0])
                 heappop(ripe)
