@@ -5,6 +5,7 @@ from random import Random
 from random_schedules import best_makespan, random_graph, random_graphs
 from worked_example import worked_example
 
+from llmflow.scheduling.barriers import parts
 from llmflow.scheduling.bounds import Bound, lower_bound, pooled_lower_bound
 from llmflow.scheduling.graph import Graph, timing, upward_ranks
 from llmflow.scheduling.list_schedule import list_schedule
@@ -92,3 +93,36 @@ def test_a_large_graph_is_bounded_from_a_sample_of_its_windows() -> None:
         bound = lower_bound(graph, durations, workers).value
         makespan = list_schedule(graph, durations, upward_ranks(graph, durations), workers).makespan
         assert lower_bound(graph, durations, workers, interval=False).value <= bound <= makespan
+
+
+def test_bounds_add_up_over_barriers() -> None:
+    # Three tasks of 2 on two workers take 4, twice over; work alone says 6 for both, a window no more than 7.
+    edges: dict[str, list[str]] = {name: [] for name in "abc"} | {name: list("abc") for name in "def"}
+    graph = Graph.of(edges)
+    durations = [2.0] * 6
+    assert parts(graph) == [[0, 1, 2], [3, 4, 5]]
+    assert lower_bound(graph, durations, 2) == Bound(8.0, "barriers")
+    assert list_schedule(graph, durations, [0.0] * 6, 2).makespan == 8.0
+    through = Graph.of({name: [] for name in "abc"} | {"gate": list("abc")} | {name: ["gate"] for name in "def"})
+    assert parts(through) == [[0, 1, 2], [3], [4, 5, 6]]
+    assert lower_bound(through, [2.0, 2.0, 2.0, 0.5, 2.0, 2.0, 2.0], 2) == Bound(8.5, "barriers")
+
+
+def test_barriers_stand_where_all_of_one_side_is_above_all_of_the_other() -> None:
+    several = 0
+    for graph, _, seed in random_graphs(200, (1, 6, 12, 25)):
+        above: list[set[int]] = []
+        for deps in graph.dependencies:
+            above.append(set(deps).union(*(above[d] for d in deps)))
+        found = parts(graph)
+        assert sorted(task for group in found for task in group) == list(range(len(graph)))
+        before: set[int] = set()
+        for group in found:
+            assert all(before <= above[task] for task in group), seed
+            before |= set(group)
+        # No other cut is left out: sizes of all sides above which everything else lies, by trying each task's place.
+        order = sorted(range(len(graph)), key=lambda task: len(above[task]))
+        cuts = [k for k in range(1, len(order)) if all(set(order[:k]) <= above[task] for task in order[k:])]
+        assert len(found) == len(cuts) + 1, seed
+        several += len(found) > 2
+    assert several > 20

@@ -128,3 +128,25 @@ def test_beside_a_plan_that_idles_stands_the_best_that_an_order_alone_gives() ->
         better += found.greedy_makespan < list_schedule(graph, durations, found.priorities, 3).makespan
     assert idle
     assert better
+
+
+def test_parts_between_barriers_are_planned_one_behind_the_other() -> None:
+    dice = Random(3)
+    idle = 0
+    for _ in range(12):
+        graph, durations, best = Graph(), [], 0.0
+        before: list[int] = []
+        for _ in range(3):
+            part, seconds = random_graph(dice.randrange(1000), 7, density=0.15)
+            first = len(graph)
+            for deps in part.dependencies:
+                graph.add(str(len(graph)), before if not deps else [first + d for d in deps])
+            before = [first + task for task, below in enumerate(part.dependents) if not below]
+            durations += seconds
+            best += best_makespan(part, seconds, 2)
+        found = search(graph, durations, 2, 1500)
+        assert violations(graph, durations, found.schedule, [2], [0] * len(graph)) == []
+        assert found.makespan == best
+        assert list_schedule(graph, durations, found.greedy, 2).makespan == found.greedy_makespan
+        idle += found.idles
+    assert idle < 6

@@ -11,6 +11,9 @@ A window also bounds by whole tasks: of k·N + 1 tasks that all lie behind a hea
 some worker runs k + 1, so at least the k + 1 shortest of the k·N + 1 longest ones. Both count as
 `interval`.
 
+Where everything before a barrier must end before anything behind it begins (see `barriers`), the bounds
+between the barriers add up.
+
 Where all durations are whole numbers a makespan is one too, and the bound is rounded up.
 """
 
@@ -20,9 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, fsum
 
+from llmflow.scheduling.barriers import cut_out, parts
 from llmflow.scheduling.graph import Graph, longest_path, upward_ranks
 
-CRITICAL_PATH, WORK, INTERVAL = "critical path", "work", "interval"
+CRITICAL_PATH, WORK, INTERVAL, BARRIERS = "critical path", "work", "interval", "barriers"
 
 VISITS = 60_000
 """How many tasks a pass of the interval bound may look at: above some 250 tasks it tries a sample of the windows."""
@@ -36,7 +40,7 @@ PASSES = 12
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """`value` in the unit of the durations; `kind`: `critical path`, `work` or `interval`."""
+    """`value` in the unit of the durations; `kind`: `critical path`, `work`, `interval` or `barriers`."""
 
     value: float
     kind: str
@@ -79,6 +83,9 @@ def pooled_lower_bound(
         return best
     tails = upward_ranks(graph, durations, order)
     tight = [([t for t, q in enumerate(pool_of) if q == p and durations[t] > 0], workers[p]) for p in short]
+    apart = _behind_each_other(graph, durations, pool_of, workers)
+    if apart > best.value * (1 + 1e-12):
+        best = Bound(apart, BARRIERS)
     heads = earliest_starts(graph, durations, order)
     for tasks, n in tight:
         value = _crowd(tasks, heads, tails, durations, n)
@@ -93,6 +100,20 @@ def pooled_lower_bound(
             break
         best = Bound(float(ceil(raised - 1e-9)) if whole else raised, INTERVAL)
     return best
+
+
+def _behind_each_other(
+    graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int]
+) -> float:
+    """The sum of the bounds between barriers; 0 where fewer than two of those parts have more than a few tasks."""
+    groups = parts(graph)
+    if sum(len(group) > 2 for group in groups) < 2:
+        return 0.0
+    found = []
+    for part, tasks in cut_out(graph, groups):
+        own = [durations[task] for task in tasks]
+        found.append(pooled_lower_bound(part, own, [pool_of[task] for task in tasks], workers).value)
+    return fsum(found)
 
 
 def earliest_starts(graph: Graph, durations: Sequence[float], order: Sequence[int]) -> list[float]:

@@ -13,7 +13,8 @@ Starting from critical-path order, two ideas find shorter schedules:
 A mirrored schedule is greedy from its end, so seen from its start it may let a worker idle while a
 task is ready: the kind of plan that no priority order can express. So the shortest schedule that an
 order does express is kept beside it. The search stops when both meet the lower bound (then the plan
-is proved optimal), at its budget, or after a number of iterations.
+is proved optimal), at its budget, or after a number of iterations. Between barriers each part is
+planned by itself.
 
 The search counts in ticks (see `ticks`); the plan that leaves is exact.
 """
@@ -21,11 +22,12 @@ The search counts in ticks (see `ticks`); the plan that leaves is exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from random import Random
 
-from llmflow.scheduling.bounds import Bound, pooled_lower_bound
+from llmflow.scheduling.barriers import cut_out, parts
+from llmflow.scheduling.bounds import WORK, Bound, pooled_lower_bound
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.list_schedule import Schedule, list_schedule, ranked
 from llmflow.scheduling.ticks import TickSchedules
@@ -107,24 +109,91 @@ def plan(
     ends -= 2 * pace
     if first.makespan <= bound.value * (1 + 1e-9) or clock() >= ends:
         return Plan(ranks, first, bound, CRITICAL_PATH, False, 0, ranks, first.makespan)
+    groups = parts(graph)
+    if sum(len(group) > 2 for group in groups) > 1:
+        found = _by_parts(graph, groups, durations, pools, sizes, ends, seed, clock, iterations)
+    else:
+        found = _searched(graph, durations, pools, sizes, bound, lambda: clock() < ends, seed, iterations)
+    if found.makespan >= first.makespan:
+        return Plan(ranks, first, bound, CRITICAL_PATH, False, found.iterations, ranks, first.makespan)
+    if found.greedy_makespan >= first.makespan:
+        found = replace(found, greedy=ranks, greedy_makespan=first.makespan)
+    return replace(found, bound=bound)
+
+
+def _searched(
+    graph: Graph,
+    durations: Sequence[float],
+    pools: Sequence[int],
+    sizes: Sequence[int],
+    bound: Bound,
+    in_time: Callable[[], bool],
+    seed: int,
+    iterations: int,
+) -> Plan:
+    """What the search finds on its own, be it shorter than the critical path or not."""
     search = TickSchedules(graph, durations, pools, sizes)
-    improver = _Improver(search, int(bound.value * search.scale * (1 + 1e-9)), lambda: clock() < ends)
-    length, side, finishes = improver.descend(0, ranked(ranks))
+    improver = _Improver(search, int(bound.value * search.scale * (1 + 1e-9)), in_time)
+    length, side, finishes = improver.descend(0, ranked(upward_ranks(graph, durations)))
     shortest = improver.best
     tries = improver.iterate(side, length, finishes, seed, iterations)
     method = ITERATED_GREEDY if improver.best < shortest else FORWARD_BACKWARD
     found = _exact(graph, durations, improver.starts, search)
-    if found.makespan >= first.makespan:
-        return Plan(ranks, first, bound, CRITICAL_PATH, False, tries, ranks, first.makespan)
     priorities = in_order(sorted(range(len(graph)), key=found.starts.__getitem__))
     by_order = [priorities, *([in_order(improver.order)] if improver.order else [])]
     schedules = [list_schedule(graph, durations, own, sizes, pools) for own in by_order]
     greedy, own = min(zip(schedules, by_order, strict=True), key=lambda both: both[0].makespan)
     if greedy.makespan <= found.makespan * (1 + 1e-9):
         return Plan(own, greedy, bound, method, False, tries, own, greedy.makespan)
-    if greedy.makespan >= first.makespan:
-        greedy, own = first, ranks
     return Plan(priorities, found, bound, method, True, tries, own, greedy.makespan)
+
+
+def _by_parts(
+    graph: Graph,
+    groups: Sequence[Sequence[int]],
+    durations: Sequence[float],
+    pools: Sequence[int],
+    sizes: Sequence[int],
+    ends: float,
+    seed: int,
+    clock: Callable[[], float],
+    iterations: int,
+) -> Plan:
+    """One plan behind the other, as barriers have it; the time goes to the parts by their number of tasks."""
+    idle_order: list[int] = []
+    greedy_order: list[int] = []
+    starts, held = [0.0] * len(graph), [-1] * len(graph)
+    length, tries, waiting, methods = 0.0, 0, len(graph), set()
+    for part, tasks in cut_out(graph, groups):
+        own = [durations[task] for task in tasks]
+        begins = clock()
+        found = plan(
+            part,
+            own,
+            sizes,
+            budget_s=(ends - begins) * len(tasks) / waiting,
+            seed=seed,
+            clock=clock,
+            pool_of=[pools[task] for task in tasks],
+            iterations=iterations,
+        )
+        for i, task in enumerate(tasks):
+            starts[task], held[task] = length + found.starts[i], found.schedule.workers[i]
+        idle_order += [tasks[i] for i in ranked(found.priorities)]
+        greedy_order += [tasks[i] for i in ranked(found.greedy)]
+        length += found.makespan
+        tries += found.iterations
+        waiting -= len(tasks)
+        methods.add(found.method)
+    method = next(m for m in (ITERATED_GREEDY, FORWARD_BACKWARD, CRITICAL_PATH) if m in methods)
+    nowhere = Bound(0.0, WORK)
+    priorities = in_order(greedy_order)
+    greedy = list_schedule(graph, durations, priorities, sizes, pools)
+    if greedy.makespan <= length * (1 + 1e-9):
+        return Plan(priorities, greedy, nowhere, method, False, tries, priorities, greedy.makespan)
+    finishes = [start + duration for start, duration in zip(starts, durations, strict=True)]
+    idle = Schedule(length, starts, finishes, held)
+    return Plan(in_order(idle_order), idle, nowhere, method, True, tries, priorities, greedy.makespan)
 
 
 def in_order(order: Sequence[int]) -> list[float]:
@@ -187,7 +256,7 @@ class _Improver:
                 middle, half = random() * length, length * (narrow + (wide - narrow) * random())
                 early, late = middle - half, middle + half
             else:
-                blur, early, late = length * high, -1.0, length + 1.0
+                blur, early, late = length * high * (1 + 9 * random() ** 3), -1.0, length + 1.0
             keys = [s + random() * blur if early < s < late else s for s in starts]
             found, side, ends = self.descend(mirrored, sorted(tasks, key=keys.__getitem__))
             if found < length or still >= STANDSTILL:
