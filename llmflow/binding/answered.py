@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,11 +16,18 @@ class Key(NamedTuple):
     """What stands for a question: `whole` is a hash of everything that can change the answer.
 
     `parts`: a short hash of each part of it and of what the author wrote (`prompt`, which is not in `whole`), so
-    that it can be named what changed.
+    that it can be named what changed. `before()`: the whole as versions hashed it that kept no parts.
     """
 
     whole: str
     parts: Mapping[str, str]
+    before: Callable[[], str] | None = None
+
+    def fits(self, other: Key) -> bool:
+        """True where the question is the same as that of `other`, an answer's key that may be of an older version."""
+        if self.whole == other.whole:
+            return True
+        return not other.parts and self.before is not None and self.before() == other.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +67,10 @@ class Answered:
     unused: bool = False
 
 
-def key_from(parts: Mapping[str, Any], **written: str) -> Key:
+def key_from(parts: Mapping[str, Any], before: Callable[[], str] | None = None, **written: str) -> Key:
     """The key of a question that consists of `parts` (JSON); `written` can be compared too and changes no answer."""
     digests = {name: key_of(part) for name, part in parts.items()}
-    return Key(key_of(digests), {name: digest[:12] for name, digest in {**digests, **written}.items()})
+    return Key(key_of(digests), {name: digest[:12] for name, digest in {**digests, **written}.items()}, before)
 
 
 def key_of(*parts: Any) -> str:

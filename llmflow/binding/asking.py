@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmflow.binding.answered import Key, key_from
+from llmflow.binding.answered import Key, key_from, key_of
 from llmflow.binding.loops import Loop
 from llmflow.binding.nodes import Node
 from llmflow.errors import CallFailed, FailureKind
@@ -71,13 +71,17 @@ def request_for(
 def request_key(request: Request, provider: ProviderConfig, written: str) -> Key:
     """What stands for the request; the endpoint that happens to serve it changes nothing. `written`: see below."""
     turns = [(m.role, m.content, [hashlib.sha256(i.data).hexdigest() for i in m.images]) for m in request.messages]
-    parts = {
+    parts: dict[str, Any] = {
         "model": (provider.kind, provider.urls, request.model),
         "input": (turns, request.system),
         "params": dict(request.params),
         "schema": request.schema,
     }
-    return key_from(parts, prompt=written)
+
+    def before() -> str:
+        return key_of(*parts["model"], turns, request.system, parts["params"], request.schema)
+
+    return key_from(parts, before, prompt=written)
 
 
 def written_hash(task: Task) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmflow.binding.answered import Key, Reply, key_from
+from llmflow.binding.answered import Key, Reply, key_from, key_of
 from llmflow.binding.files import as_text
 from llmflow.binding.nodes import Node
 from llmflow.errors import CallFailed, FailureKind
@@ -62,7 +62,8 @@ class Code:
         action = node.stage.task.action
         called = {name: asked[name] for name in ("function", "command", "method") if name in asked}
         given = {name: value for name, value in asked.items() if name not in called}
-        return key_from({"code": (action, called, self._bytes_of(node, asked)), "input": given})
+        written = self._bytes_of(node, asked)
+        return key_from({"code": (action, called, written), "input": given}, lambda: key_of(action, asked, written))
 
     async def run(self, node: Node, asked: Any) -> Reply:
         """Carry it out once. Raises CallFailed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from llmflow.binding.answered import Key, Reply
@@ -70,8 +71,10 @@ class Recall:
         wanted = None if first is None else key()
         while waiting:
             reply = waiting.popleft()
-            if reply.key is None or (wanted is not None and reply.key.whole == wanted.whole):
+            if reply.key is None:
                 return reply
+            if wanted is not None and wanted.fits(reply.key):
+                return replace(reply, key=wanted)
         del self._known[place]
         if first is not None and wanted is not None:
             self._tell(place, what_changed(first.parts, wanted.parts))

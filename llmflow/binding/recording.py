@@ -151,7 +151,7 @@ class Recording:
             self._journal.close()
 
     def close(self) -> None:
-        """Commit what is queued and let go of the run, unless `finish` has. Raises StoreError if the writer has failed."""
+        """Commit what is queued and let go of the run, unless `finish` has. Raises StoreError if that fails."""
         self._journal.close()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from llmflow.binding.answered import Answered, Key, Reply, key_from
+from llmflow.binding.answered import Answered, Key, Reply, key_from, key_of
 from llmflow.binding.asking import asked_of, request_for, request_key, written_hash
 from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
@@ -411,4 +411,5 @@ class Work:
 def _approval_key(node: Node, scope: Scope) -> Key:
     """A decision stands as long as the question does."""
     assert node.stage.task.approve is not None
-    return key_from({"input": ("approve", node.stage.task.approve.text(scope))})
+    question = node.stage.task.approve.text(scope)
+    return key_from({"input": ("approve", question)}, lambda: key_of("approve", question))

@@ -59,9 +59,9 @@ class Chronicle:
         self.task: Packed[int] = Packed("i")
         self.number: Packed[int] = Packed("i")
         self.first_added = -1
-        """The first task that was added while the run went on, -1 where none was; all behind it were too."""
+        """The first task that was added while the run went on, -1 where none was. What follows counts from it."""
         self.added: Packed[int] = Packed("i")
-        """For each of them the position behind which it was there."""
+        """For each task the position behind which it was there; -1 of one with which a later part of the run began."""
         self.added_at: Packed[float] = Packed("d")
         self.parents: Packed[int] = Packed("i")
         """For each of them the task whose item it belongs to, -1 where it is nobody's."""
@@ -126,7 +126,10 @@ class Chronicle:
 
     def was_added(self, task: int) -> bool:
         """True where the task came while the run went on."""
-        return 0 <= self.first_added <= task < self.first_added + len(self.parents)
+        return (
+            0 <= self.first_added <= task < self.first_added + len(self.added)
+            and self.added[task - self.first_added] >= 0
+        )
 
     def seconds_of(self, attempt: int) -> float:
         """What the call itself took, NaN where nobody said."""
@@ -197,6 +200,10 @@ class Chronicle:
     def _tasks_added(self, event: ev.TasksAdded) -> None:
         if self.first_added < 0:
             self.first_added = event.first
+        while self.first_added + len(self.added) < event.first:
+            self.added.end.append(-1)
+            self.added_at.end.append(nan)
+            self.parents.end.append(-1)
         for _ in range(event.size):
             self.parents.end.append(event.parent)
             self.added.end.append(len(self.code))

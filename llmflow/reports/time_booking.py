@@ -313,7 +313,9 @@ class _Walk:
         self._cursor = makespan = max(0, round(end * _NANO))
         position = self._last(end)
         while position >= 0:
-            position = self._step(position)
+            before = self._step(position)
+            assert before < position, f"no way back from position {position}"
+            position = before
         if self._cursor:
             self._total[LLMFLOW] = self._total.get(LLMFLOW, 0) + self._cursor
         assert sum(self._total.values()) == makespan
