@@ -88,3 +88,11 @@ def test_planning_is_counted_per_task_and_dispatching_per_decision() -> None:
     assert [row["tasks"] for row in planned["per_task"]] == [50, 100]
     _, decided = printed("dispatch", "--quick")
     assert [(row["ready"], row["decisions"]) for row in decided["by_ready"]] == [(50, 50), (100, 100)]
+
+
+def test_hedging_is_measured_simulated_and_over_http(folder: Path) -> None:
+    text, found = printed("hedging", str(folder), "--every", "5", "--quick")
+    regimes = ("stragglers", "CV 1", "half alike", "95 % alike")
+    assert {f"{regime}, all" for regime in regimes} <= found["simulated"].keys()
+    assert all(figures["extra"] <= 0.08 for name, figures in found["simulated"].items() if name != "learning")
+    assert "2 pairs of runs of 2 × 3 calls" in text

@@ -158,6 +158,7 @@ FEATURES: dict[str, dict[str, Any]] = {
         "poem": "Snow on the quiet pond; the heron has left nothing but its name.",
         "good_enough": True,
     },
+    "stragglers.yaml": {"reviews": 10},
     "streamed_file.yaml": {"answered": 6},
     "structured_output.yaml": {
         "label": "bug",
