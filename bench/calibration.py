@@ -1,25 +1,41 @@
 """How often reality falls within the P10–P90 that was foretold, if durations are not what the estimator assumes.
 
-    python -m bench.calibration [--pipelines P] [--runs K] [--quick]
+    python -m bench.calibration [--pipelines P] [--runs K] [--program] [--quick]
 
 Simulated pipelines: random graphs of 10 to 60 tasks on 2 to 8 workers, mean durations from 0.5 to 30
 seconds. The truth of each pipeline is one of FAMILIES, none of them log-normal. Every run is foretold
 from the runs before it (makespan by simulating sampled durations), then carried out, then learned.
 *corrected* applies what the pipeline's own past forecasts teach; *pooled* those of all pipelines.
+
+With --program the very same pipelines are written as YAML files and run by the program on virtual time,
+each with a history of its own; what is printed is what `llmflow stats --calibration` reads there.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import selectors
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import exp, gamma, log
+from pathlib import Path
 from random import Random
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from time import process_time
+from typing import Any
 
 from bench.measuring import print_table, say_machine
+from llmflow.binding import execution
+from llmflow.binding.estimates import believed
+from llmflow.binding.execution import RunOptions, execute
+from llmflow.binding.loading import bind, load_file, model_choice
+from llmflow.history.forecasts import Foretold, foretold
 from llmflow.history.records import SampleRecord
+from llmflow.history.store import Store
+from llmflow.reports.forecast_scores import render_scores, scores
+from llmflow.runtime.clock import VirtualTimeLoop
 from llmflow.scheduling.calibration import Calibration, Correction, Interval, calibration
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.learning import Learner, Subject
@@ -27,7 +43,14 @@ from llmflow.scheduling.list_schedule import list_schedule
 from llmflow.scheduling.statistics import quantile
 
 DRAWS = 200
+
+PATIENCE = 0.005
+"""Real seconds in which the journal's thread has surely committed what is queued."""
+
 SHOWN = (1, 2, 3, 5, 10, 15, 20)
+
+NOBODY_WATCHES, LONGEST = 1e6, 3600.0
+"""Seconds between two frames, and above which a loop waits for nothing but the journal."""
 
 Family = Callable[[Random], float]
 """One duration of mean 1."""
@@ -96,6 +119,65 @@ def forecasts_of(
     return told
 
 
+class _WaitsForTheJournal(VirtualTimeLoop):
+    """Virtual time that stands while the journal's thread may be about to say something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        selector = self._selector
+        jump = selector.select
+
+        def select(timeout: float | None = None) -> list[Any]:
+            nothing_else = timeout is not None and timeout > LONGEST
+            patience = None if nothing_else else PATIENCE
+            ready = selectors.DefaultSelector.select(selector, patience) if timeout else []
+            return ready or jump(timeout)
+
+        selector.select = select
+
+
+def through_the_program(number: int, family: Family, runs: int, folder: Path) -> list[Foretold]:
+    """As `forecasts_of`, by the program itself: what its history says of run 2 to `runs` + 1."""
+    dice = Random(number)
+    graph, workers = random_graph(dice), dice.choice((2, 3, 4, 8))
+    means = [exp(dice.uniform(log(0.5), log(30))) for _ in range(len(graph))]
+    file, choice = folder / f"pipeline-{number}.yaml", model_choice(())
+    with Store.open(folder / f"store-{number}", durability="normal") as store:
+        for _ in range(runs + 1):
+            file.write_text(_as_yaml(graph, workers, [mean * family(dice) for mean in means]), encoding="utf-8")
+            compiled = bind(load_file(str(file), choice), choice, None)
+            options = RunOptions({}, "critical-path", believed(compiled, store), environment={}, store=store)
+            with asyncio.Runner(loop_factory=_WaitsForTheJournal) as runner:
+                runner.run(execute(compiled, options))
+        return list(foretold(store))
+
+
+def _as_yaml(graph: Graph, workers: int, durations: Sequence[float]) -> str:
+    names = [name.replace("-", "_") for name in graph.names]
+    truth = ", ".join(f"{name}: {duration:.6f}s" for name, duration in zip(names, durations, strict=True))
+    tasks = [
+        f"  {name}: {{prompt: x, depends_on: [{', '.join(names[d] for d in sorted(deps))}]}}"
+        for name, deps in zip(names, graph.dependencies, strict=True)
+    ]
+    provider = f"providers: {{sim: {{kind: simulated, workers: {workers}, durations: {{{truth}}}}}}}"
+    return "\n".join([provider, "defaults: {model: sim/any}", "tasks:", *tasks, ""])
+
+
+def say_how_the_program_does(pipelines: int, runs: int) -> None:
+    """The table of `stats --calibration` over all pipelines, by how many runs were learned from."""
+    execution.TICK = NOBODY_WATCHES
+    names = list(FAMILIES)
+    with TemporaryDirectory() as folder:
+        told = [through_the_program(i, FAMILIES[names[i % len(names)]], runs, Path(folder)) for i in range(pipelines)]
+    rows = []
+    for k in [k for k in SHOWN if k <= runs]:
+        found = scores([t[k - 1] for t in told])
+        of = {score.what: score.found for score in found if not score.pipeline}
+        rows.append([f"{k}", *(f"{share:.1%}" for share in (of["time"].coverage, of["time"].below, of["time"].above))])
+    print_table(f"{pipelines} pipelines run by the program", ["runs learned from", "within", "below", "above"], rows)
+    print(render_scores([score for score in scores(one for t in told for one in t) if not score.pipeline]))
+
+
 def _cells(found: Calibration) -> list[str]:
     return [f"{found.coverage:.1%}", f"{found.score:.3f}"]
 
@@ -105,9 +187,13 @@ def main() -> None:
     parser.add_argument("--pipelines", type=int, default=200)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="ten pipelines, five runs: to see that it works")
+    parser.add_argument("--program", action="store_true", help="run them by the program itself, on virtual time")
     options = parser.parse_args()
     pipelines, runs = (10, 5) if options.quick else (options.pipelines, options.runs)
     say_machine()
+    if options.program:
+        say_how_the_program_does(pipelines, runs)
+        return
     began = process_time()
     names = list(FAMILIES)
     told = [forecasts_of(i, FAMILIES[names[i % len(names)]], runs) for i in range(pipelines)]

@@ -73,12 +73,13 @@ def _draws(known: Sequence[int], count: int, samples: int, dice: Random) -> list
     squares = sum((value - middle) ** 2 for value in logs)
     freedom = n - 1 + WORTH
     spread = sqrt((squares + WORTH * SCATTER**2) / freedom) if squares or n < FEW else 0.0
-    found = []
+    typical, found = fmean(known), []
     for _ in range(samples):
         drawn = spread * sqrt(freedom / dice.gammavariate(freedom / 2, 2.0))
-        level = exp(dice.gauss(0.0, drawn / sqrt(n)))
+        # Factors of mean 1: the total of many tasks, each too long or too short by chance, is right on average.
+        level = exp(dice.gauss(-(drawn**2) / n / 2, drawn / sqrt(n)))
         if n < FEW:
-            found.append(level * sum(exp(dice.gauss(middle, drawn)) for _ in range(count)))
+            found.append(level * typical * sum(exp(dice.gauss(-(drawn**2) / 2, drawn)) for _ in range(count)))
         else:
             found.append(level * sum(dice.choices(known, k=count)))
     return found
