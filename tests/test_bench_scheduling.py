@@ -83,6 +83,12 @@ def test_policies_meet_the_same_draws_in_every_regime_that_is_asked_for(folder: 
         assert figures["clairvoyant"] <= 1.0 + 1e-9
 
 
+def test_plans_of_other_shapes_keep_what_is_checked_of_them() -> None:
+    text, found = printed("shapes", "--sizes", "12", "--budget", "3")
+    assert found["cases"] == 45
+    assert "| fork and join, 12" in text
+
+
 def test_planning_is_counted_per_task_and_dispatching_per_decision() -> None:
     _, planned = printed("planning", "--sizes", "50,100")
     assert [row["tasks"] for row in planned["per_task"]] == [50, 100]

@@ -106,7 +106,7 @@ def plan(
     if first.makespan > bound.value * (1 + 1e-9) and clock() < ends:
         bound = pooled_lower_bound(graph, durations, pools, sizes)
     # What is found must still be laid out, and a step of the search that has begun goes on to its end.
-    ends -= 2 * pace
+    ends -= 6 * pace
     if first.makespan <= bound.value * (1 + 1e-9) or clock() >= ends:
         return Plan(ranks, first, bound, CRITICAL_PATH, False, 0, ranks, first.makespan)
     groups = parts(graph)
