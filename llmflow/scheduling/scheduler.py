@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from math import inf, isnan
-from random import Random
 from typing import Any
 
 from llmflow.errors import FailureKind
@@ -21,6 +20,7 @@ from llmflow.scheduling.groups import Group, Settling
 from llmflow.scheduling.hedging import Hedger, Hedging
 from llmflow.scheduling.idling import KEPT, Hold, Idling
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
+from llmflow.scheduling.retries import Retries
 from llmflow.scheduling.rules import judge
 from llmflow.scheduling.state import (
     BLOCKED,
@@ -33,7 +33,7 @@ from llmflow.scheduling.state import (
     RunState,
     new_tuple,
 )
-from llmflow.scheduling.tasks import FALLBACK, RATE_LIMIT_PATIENCE, SHORTEST_REJECTION, TaskSpec
+from llmflow.scheduling.tasks import FALLBACK, TaskSpec
 
 
 class Scheduler:
@@ -77,7 +77,6 @@ class Scheduler:
         self._queues: list[list[tuple[Any, int, int]]] = [[] for _ in pools]
         self._ranked_by_author = any(spec.priority for spec in specs)
         self._keys = self._order(priorities)
-        self._seed = seed
         self._entries = 0
         """Counts entries into queues: the tie-break, and what fifo goes by."""
         self._attempts = 0
@@ -85,9 +84,7 @@ class Scheduler:
         self._holding = 0
         """Workers held over all pools."""
         self._candidate: dict[int, int] = {}
-        self._failures: dict[int, int] = {}
-        self._rejections: dict[int, tuple[int, float]] = {}
-        """Task → (times a rate limit turned it away, seconds it waited for that)."""
+        self._retries = Retries(seed)
         self._asked: set[int] = set()
         """Attempts that have been asked to end: once each, a second request would break into their clean-up."""
         self._hedger: Hedger | None = None
@@ -188,9 +185,9 @@ class Scheduler:
             self._failed |= not event.accepted and not self.specs[self._stages[task]].inner
         elif isinstance(event, ev.TaskCancelled):
             self._cancelled |= not self.specs[self._stages[task]].inner
-        if self._failures or self._rejections or self._candidate:
-            self._failures.pop(task, None)
-            self._rejections.pop(task, None)
+        retries = self._retries
+        if retries.failures or retries.rejections or self._candidate:
+            retries.forget(task)
             self._candidate.pop(task, None)
         if self._group_of:
             group = self._group_of.pop(task, None)
@@ -258,7 +255,7 @@ class Scheduler:
             self._settle(ev.TaskCancelled(at, task, self.stopping))
         elif outcome == "proceed" or outcome == "again":
             if outcome == "again":
-                self._failures.pop(task, None)
+                self._retries.start_anew(task)
             self._enqueue(task, at, proceed=True)
         elif outcome == "expand":
             self._groups[task] = Group(task, self.specs[self._stages[task]].item_workers)
@@ -273,7 +270,7 @@ class Scheduler:
         if self._idling is not None:
             self._let_go(self._idling.give_up(), at)
         again = event.retryable and kind in spec.retry.on and not self.stopping
-        delay = self._backoff(event, spec) if again else None
+        delay = self._retries.delay(event, spec) if again else None
         if delay is not None:
             cause = "rate_limit" if kind is FailureKind.RATE_LIMIT else "retry"
             self._set_timer(task, at, at + delay, cause)
@@ -493,39 +490,12 @@ class Scheduler:
         group = self._group_of.get(task)
         return group is None or not group.cap or group.holding < group.cap
 
-    def _backoff(self, event: ev.AttemptFailed, spec: TaskSpec) -> float | None:
-        """Seconds until the next try; None if there is none left with this candidate.
-
-        `retry_after` is someone else's word: nothing and nonsense (NaN) leave us our own backoff, and
-        a rate limit that says 0 or less gets it too, or it would be asked again without end.
-        """
-        task, told = event.task, event.retry_after
-        if told is not None and isnan(told):
-            told = None
-        dice = Random(f"{self._seed}:{task}:{event.attempt}")
-        if event.kind is FailureKind.RATE_LIMIT:
-            times, waited = self._rejections.get(task, (0, 0.0))
-            delay = max(
-                told if told is not None and told > 0 else spec.retry.delay(times + 1, dice), SHORTEST_REJECTION
-            )
-            if waited + delay > RATE_LIMIT_PATIENCE:
-                return None
-            self._rejections[task] = (times + 1, waited + delay)
-            return delay
-        failures = self._failures.get(task, 0) + 1
-        self._failures[task] = failures
-        if failures >= spec.retry.max_attempts:
-            return None
-        if told is not None:
-            return max(0.0, told) if told <= RATE_LIMIT_PATIENCE else None
-        return spec.retry.delay(failures, dice)
-
     def _next_candidate(self, task: int) -> bool:
         candidate = self._candidate.get(task, 0) + 1
         if candidate >= len(self.specs[self._stages[task]].pools):
             return False
         self._candidate[task] = candidate
-        self._failures.pop(task, None)
+        self._retries.start_anew(task)
         return True
 
     def _set_timer(self, task: int, at: float, due: float, cause: str) -> None:
