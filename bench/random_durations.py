@@ -9,7 +9,8 @@ its place in the graph. Policies see the distributions, then all meet the same D
 
 `clairvoyant` plans the first of these draws, knowing each, by critical path, forward-backward
 improvement and iterated greedy within 20 ms of CPU; its ratio to the critical path there stands for
-all. It may idle on purpose, which no policy may: a part of the gap is not to be had by any order.
+all. It may idle on purpose, which what is chosen may only near certainty: a part of the gap is not to be
+had by any order.
 
 Printed relative to the critical path on means: the mean over the instances, twice the standard error
 of what is chosen, its worst instance, and the share of the gap to the clairvoyant that is closed, with
@@ -32,8 +33,10 @@ from bench.measuring import say_machine
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import upward_ranks
 from llmflow.scheduling.improve import plan
+from llmflow.scheduling.lean_schedule import machine_of
 from llmflow.scheduling.list_schedule import ranked
-from llmflow.scheduling.portfolio import choose
+from llmflow.scheduling.policies import POLICIES
+from llmflow.scheduling.setting import Setting
 from llmflow.scheduling.ticks import TickSchedules
 
 CHOOSER_S, CLAIRVOYANT_S = 0.3, 0.02
@@ -84,23 +87,36 @@ def relative(case: Instance, regime: Callable[[float, Random], Estimate], draws:
     graph, dice = case.graph, Random(seed)
     estimates = [regime(d, dice) if d else Estimate(0.0) for d in case.durations]
     means = [e.mean for e in estimates]
-    chosen = choose(graph, estimates, case.workers, seed=seed, budget_s=CHOOSER_S, clock=process_time)
+    chosen = POLICIES["stochastic"].decide(
+        Setting(
+            graph,
+            estimates,
+            [case.workers],
+            seed=seed,
+            budget_s=CHOOSER_S,
+            clock=process_time,
+            iterations=10_000,
+            may_idle=True,
+        )
+    )
     orders = {
         "critical-path": ranked(upward_ranks(graph, means)),
         "fifo-ids": list(range(len(graph))),
         "mean-plus-sd": ranked(upward_ranks(graph, [e.mean + e.sd for e in estimates])),
-        "iterated-greedy": ranked(
-            plan(graph, means, case.workers, budget_s=0.1, seed=seed, clock=process_time).greedy
-        ),
+        "iterated-greedy": ranked(plan(graph, means, case.workers, budget_s=0.1, seed=seed, clock=process_time).greedy),
         "chosen": ranked(chosen.priorities),
     }
     totals = dict.fromkeys(orders, 0.0)
     known = without = 0.0
     kernel = TickSchedules(graph, means, [0] * len(graph), [case.workers])
+    dispatcher = machine_of(graph, [case.workers], [0] * len(graph))
+    keys = dispatcher.keys(chosen.priorities)
     fresh = Random(seed + 1_000_003)
     for i, durations in enumerate(zip(*(e.draws(fresh, draws) for e in estimates), strict=True)):
         kernel.retime(durations)
         makespans = {name: kernel.schedule(0, order)[0] / kernel.scale for name, order in orders.items()}
+        if chosen.holds:
+            makespans["chosen"] = dispatcher.schedule(keys, durations, holds=chosen.holds)[0]
         for name, makespan in makespans.items():
             totals[name] += makespan
         if i < SEEN:

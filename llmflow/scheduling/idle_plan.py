@@ -20,7 +20,7 @@ from llmflow.scheduling.list_schedule import ranked
 from llmflow.scheduling.portfolio import CONFIDENCE, Evidence
 from llmflow.scheduling.setting import Decision, Setting
 
-NEAR_CERTAIN = 0.02
+NEAR_CERTAIN = 0.05
 """Up to this CV of every task a worker may be kept free for one that is to come."""
 
 PAYS = 0.001
