@@ -1,11 +1,12 @@
 """What second calls for stragglers are worth, and what they cost: simulated, then for real over HTTP.
 
-    python -m bench.hedging FOLDER [--every K] [--draws D] [--runs R] [--quick]
+    python -m bench.hedging FOLDER [--every K] [--draws D] [--runs R] [--only simulated|real] [--quick]
 
 Simulated: the Standard Task Graphs of up to 100 tasks below FOLDER on 8 and 16 workers and without a
 cap, each under the critical path on means. Every task's distribution was learned from 200 samples; a
 call may be doubled at its ninth decile, on a worker with nothing to do, and 8 % more calls are the most.
-Both runs of a pair meet the same first calls. The regimes:
+Both runs of a pair meet the same first calls; what one run leaves over helps the next, as in a history.
+The regimes:
 
     stragglers   one call in twenty takes six times as long, whoever is asked; CV .2 else
     CV 1         log-normal, a second call is drawn independently
@@ -13,9 +14,10 @@ Both runs of a pair meet the same first calls. The regimes:
     95 % alike   the same, 95 % of it is common; how alike they are is learned from the doubles of
                  earlier runs, as a run learns it from its history, before anything is measured
 
-Real: a layered pipeline through the whole program, against the fake server of the tests, which speaks
-the openai protocol on loopback; each request is delayed by dice of its own, one in twenty by six times
-as much. Two pipelines that differ in `hedge` alone, each with a history of its own, take turns.
+Real: one of these graphs through the whole program on 16 workers, against the fake server of the tests,
+which speaks the openai protocol on loopback; each request is delayed by the task's own time and dice, one
+in twenty by six times as much. Two pipelines that differ in `hedge` alone, with histories of their own
+of --learning runs, take turns.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from fake_server import FakeServer, Reply  # noqa: E402 - from the tests, which are no package
+from fake_server import FakeServer, Reply, prompt_of  # noqa: E402 - from the tests, which are no package
 
 from bench.instances import Instance, stg  # noqa: E402
 from bench.measuring import say_machine  # noqa: E402
@@ -51,7 +53,7 @@ from llmflow.scheduling.doubles import (  # noqa: E402
 )
 from llmflow.scheduling.estimates import Estimate  # noqa: E402
 from llmflow.scheduling.graph import upward_ranks  # noqa: E402
-from llmflow.scheduling.hedging import EXTRA, HedgeRule, Hedging  # noqa: E402
+from llmflow.scheduling.hedging import CARRIED_AT_MOST, EXTRA, HedgeRule, Hedging  # noqa: E402
 from llmflow.scheduling.pools import PoolSpec  # noqa: E402
 from llmflow.scheduling.simulate import Simulation, simulate  # noqa: E402
 from llmflow.scheduling.statistics import quantile  # noqa: E402
@@ -158,10 +160,12 @@ class Case:
         return [first for first, _ in pairs], [second for _, second in pairs]
 
     def measure(self, draws: int) -> Seen:
-        seen, rules = Seen(), self.rules()
+        seen, rules, left = Seen(), self.rules(), 0.0
         for _ in range(draws):
             first, second = self.drawn()
-            hedged = self.run(rules, first, second)
+            carried = max(-CARRIED_AT_MOST, min(CARRIED_AT_MOST, left))
+            hedged = self.run(replace(rules, carried=carried), first, second)
+            left += EXTRA * self.calls - copies_of(hedged.story)
             seen.plain.append(self.run(None, first, second).makespan)
             seen.hedged.append(hedged.makespan)
             seen.calls += self.calls
@@ -252,9 +256,9 @@ def tell(regime: str, workers: str, group: Sequence[Seen]) -> None:
 
 # ---- for real -------------------------------------------------------------------------------------
 
-PIPELINE = """\
+HEAD = """\
 name: {name}
-providers: {{fake: {{kind: openai, base_url: "{url}", workers: 12}}}}
+providers: {{fake: {{kind: openai, base_url: "{url}", workers: 16}}}}
 defaults: {{model: fake/fake-large}}
 inputs: {{salt: {{}}}}
 tasks:
@@ -262,39 +266,40 @@ tasks:
 
 
 class Straggling(FakeServer):
-    """Delays each request for an answer by dice of its own: `usual` seconds, one in twenty six times as much."""
+    """Delays a request by the milliseconds that its prompt begins with and dice, one in twenty by six times that."""
 
-    def __init__(self, usual: float, seed: int) -> None:
+    def __init__(self, seed: int) -> None:
         super().__init__(log=False)
-        self.usual, self.dice = usual, Random(seed)
+        self.dice = Random(seed)
 
     def reply_to(self, path: str, body: Any) -> Reply:
-        delay = self.usual * exp(0.2 * self.dice.gauss(0.0, 1.0)) * (6.0 if self.dice.random() < 0.05 else 1.0)
-        return replace(super().reply_to(path, body), latency=delay)
+        usual = float(prompt_of(body).partition(" ")[0]) / 1000
+        return replace(super().reply_to(path, body), latency=_straggling(usual, self.dice)[0])
 
 
-def layered(folder: Path, name: str, url: str, hedge: bool, layers: int, width: int) -> Path:
-    """`layers` × `width` calls, each behind two of the layer above."""
-    text = PIPELINE.format(name=name, url=url)
-    for layer in range(layers):
-        for i in range(width):
-            above = sorted({i, (i + 1) % width}) if layer else []
-            quoted = " ".join(f"{{{{ tasks.t{layer - 1}_{j}.output | length }}}}" for j in above)
+def pipeline(folder: Path, case: Instance, name: str, url: str, hedge: bool, scale: float) -> Path:
+    """The graph as a pipeline: each task quotes how long the answers before it were."""
+    text = HEAD.format(name=name, url=url)
+    for task, mean in enumerate(case.durations):
+        quoted = " ".join(f"{{{{ tasks.t{d}.output | length }}}}" for d in case.graph.dependencies[task])
+        if mean:
             more = ", hedge: true" if hedge else ""
-            text += f'  t{layer}_{i}: {{prompt: "{{{{ inputs.salt }}}} {layer}.{i} {quoted}"{more}}}\n'
+            text += f'  t{task}: {{prompt: "{1000 * scale * mean:.0f} {{{{ inputs.salt }}}} {task} {quoted}"{more}}}\n'
+        else:
+            text += f'  t{task}: {{value: "{quoted}"}}\n'
     path = folder / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def really(runs: int, learning: int, seed: int, *, usual: float, layers: int, width: int) -> dict[str, Any]:
-    seen = Seen()
-    won = 0
-    with tempfile.TemporaryDirectory() as scratch, Straggling(usual, seed) as server:
+def really(case: Instance, runs: int, learning: int, seed: int, seconds: float) -> dict[str, Any]:
+    """Pairs of runs whose longest chain takes so many seconds on means."""
+    scale = seconds / max(upward_ranks(case.graph, case.durations))
+    seen, won = Seen(), 0
+    with tempfile.TemporaryDirectory() as scratch, Straggling(seed) as server:
         folder = Path(scratch)
-        files = [
-            layered(folder, name, server.openai_url, name == "hedged", layers, width) for name in ("plain", "hedged")
-        ]
+        names = ("plain", "hedged")
+        files = [pipeline(folder, case, name, server.openai_url, name == "hedged", scale) for name in names]
         for k in range(learning + runs):
             results = [run(file, {"salt": f"{k}"}, store=folder / "store") for file in files]
             assert all(result.status == "succeeded" for result in results)
@@ -302,38 +307,47 @@ def really(runs: int, learning: int, seed: int, *, usual: float, layers: int, wi
                 plain, hedged = results
                 seen.plain.append(plain.summary.makespan)
                 seen.hedged.append(hedged.summary.makespan)
-                seen.calls += layers * width
+                seen.calls += sum(1 for mean in case.durations if mean)
                 seen.extra += hedged.document["second_calls"]["made"]
                 won += hedged.document["second_calls"]["answered_first"]
     f = figures([seen])
+    plain, hedged = (sum(values) / runs for values in (seen.plain, seen.hedged))
     print(
-        f"{runs} pairs of runs of {layers} × {width} calls: mean {f['mean']:.3f}, p95 {f['p95']:.3f}, "
-        f"{100 * f['extra']:.1f} % extra calls, {won} of {seen.extra} answered first"
+        f"{runs} pairs of real runs of {case.name}, {seen.calls // runs} calls: {plain:.2f} s without, {hedged:.2f} s "
+        f"with second calls: mean {f['mean']:.3f}, p95 {f['p95']:.3f}, {100 * f['extra']:.1f} % extra calls, "
+        f"{won} of {seen.extra} answered first"
     )
-    means = {name: sum(values) / runs for name, values in (("plain", seen.plain), ("hedged", seen.hedged))}
-    return {**f, **means, "won": won}
+    return {**f, "graph": case.name, "pairs": runs, "plain": plain, "hedged": hedged, "won": won}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--every", type=int, default=9, help="take every K-th instance of up to 100 tasks")
+    arguments.add_argument("--every", type=int, default=10, help="take every K-th instance of up to 100 tasks")
     arguments.add_argument("--draws", type=int, default=100)
+    arguments.add_argument("--only", choices=("simulated", "real"))
+    arguments.add_argument("--graph", default="100/rand0030", help="of the real runs")
     arguments.add_argument("--runs", type=int, default=60, help="pairs of real runs that are measured")
+    arguments.add_argument("--learning", type=int, default=30, help="pairs of real runs before them")
+    arguments.add_argument("--seconds", type=float, default=3.0, help="the longest chain of a real run")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--quick", action="store_true", help="a tiny run that only shows that it works")
     given = arguments.parse_args()
     say_machine()
-    print("with second calls ÷ without: mean and 95th percentile of the makespan, on the worst instance, calls")
-    print("| regime | workers | instances | mean | p95 | worst mean | extra calls | most |")
-    print("|---|---|---|---|---|---|---|---|")
-    draws = 3 if given.quick else given.draws
-    results = simulated(given.folder, given.every, draws, given.seed)
-    if given.quick:
-        real = really(2, 3, given.seed, usual=0.01, layers=2, width=3)
-    else:
-        real = really(given.runs, 20, given.seed, usual=0.1, layers=6, width=5)
-    print(json.dumps({"bench": "hedging", "draws": draws, "simulated": results, "real": real}))
+    result: dict[str, Any] = {"bench": "hedging", "draws": 3 if given.quick else given.draws}
+    if given.only != "real":
+        print("with second calls ÷ without: mean and 95th percentile of the makespan, on the worst instance, calls")
+        print("| regime | workers | instances | mean | p95 | worst mean | extra calls | most |")
+        print("|---|---|---|---|---|---|---|---|")
+        result["simulated"] = simulated(given.folder, given.every, result["draws"], given.seed)
+    if given.only != "simulated":
+        cases = [case for case in stg(given.folder, (16,)) if len(case.graph) <= 102]
+        case = next((case for case in cases if case.name == given.graph), cases[0])
+        if given.quick:
+            result["real"] = really(case, 2, 3, given.seed, 0.05)
+        else:
+            result["real"] = really(case, given.runs, given.learning, given.seed, given.seconds)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
