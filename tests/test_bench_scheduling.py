@@ -101,4 +101,4 @@ def test_hedging_is_measured_simulated_and_over_http(folder: Path) -> None:
     regimes = ("stragglers", "CV 1", "half alike", "95 % alike")
     assert {f"{regime}, all" for regime in regimes} <= found["simulated"].keys()
     assert all(figures["extra"] <= 0.08 for name, figures in found["simulated"].items() if name != "learning")
-    assert "2 pairs of runs of 2 × 3 calls" in text
+    assert "2 pairs of real runs of stg/7/g0, 7 calls: " in text
