@@ -34,7 +34,7 @@ from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.rules import judge
 from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.state import FIRST_SETTLED, SETTLED, Status
-from llmflow.scheduling.tasks import RATE_LIMIT_PATIENCE, RetryPolicy, TaskSpec
+from llmflow.scheduling.tasks import RATE_LIMIT_PATIENCE, STEPS_AHEAD, RetryPolicy, TaskSpec
 
 CALL = TaskSpec(pools=(0,))
 SERVER, RATE_LIMIT, AUTH, REFUSAL = (
@@ -184,15 +184,42 @@ def test_attempts_spread_over_endpoints() -> None:
 
 def test_a_value_holds_no_worker() -> None:
     core = scheduler("ab", {"a": TaskSpec()}, pools=[PoolSpec("p", 1)])
-    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 0, 1, pool=CONTROL), started(0.0, 1, 2)]
+    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 0, 1, pool=CONTROL)]
+    assert core.handle(AttemptSucceeded(0.0, 0, 1))[2:] == [started(0.0, 1, 2)]
 
 
 def test_a_condition_that_holds_lets_the_task_queue_and_is_no_attempt() -> None:
     core = scheduler("ab", {"b": TaskSpec(pools=(0,), conditional=True)}, pools=[PoolSpec("p", 1)])
-    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 1, 1, number=0, pool=CONTROL), started(0.0, 0, 2)]
-    assert core.handle(AttemptSucceeded(0.0, 1, 1, "proceed")) == [AttemptSucceeded(0.0, 1, 1, "proceed")]
+    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 1, 1, number=0, pool=CONTROL)]
+    assert core.handle(AttemptSucceeded(0.0, 1, 1, "proceed"))[1:] == [started(0.0, 0, 2)]
     assert core.handle(AttemptSucceeded(4.0, 0, 2))[2:] == [started(4.0, 1, 3)]
     assert core.state.attempts[1] == 1
+
+
+def test_an_urgent_task_with_a_condition_is_not_overtaken_by_one_without() -> None:
+    specs = {"b": TaskSpec(pools=(0,), conditional=True)}
+    core = scheduler("ab", specs, pools=[PoolSpec("p", 1)], priorities=[1.0, 2.0])
+    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 1, 1, number=0, pool=CONTROL)]
+    assert core.handle(AttemptSucceeded(0.0, 1, 1, "proceed"))[1:] == [started(0.0, 1, 2)]
+
+
+def test_a_step_that_takes_its_time_keeps_no_worker_waiting() -> None:
+    core = scheduler("ab", {"a": TaskSpec()}, pools=[PoolSpec("p", 1)])
+    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 0, 1, pool=CONTROL)]
+    assert core.rest(0.0) == [started(0.0, 1, 2)]
+    assert core.rest(0.0) == []
+
+
+def test_a_long_chain_of_steps_keeps_no_worker_waiting() -> None:
+    names = [f"v{k}" for k in range(40)]
+    edges = {name: names[k - 1 : k] if k else [] for k, name in enumerate(names)}
+    core = scheduler({**edges, "call": []}, dict.fromkeys(names, TaskSpec()), pools=[PoolSpec("p", 1)])
+    core.handle(RunStarted(0.0))
+    for k in range(40):
+        news = core.handle(AttemptSucceeded(0.0, k, k + 1))
+        if started(0.0, 40, k + 3) in news:
+            break
+    assert k == STEPS_AHEAD - 1
 
 
 def test_a_condition_that_does_not_hold_skips_the_task_and_the_chain_below_it() -> None:

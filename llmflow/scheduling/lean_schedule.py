@@ -2,7 +2,8 @@
 
 Decision for decision the simulator's (`simulate`), where every attempt succeeds: the same queues, the
 same ties (who became ready first), the same cap on the run, the same rounds for steps that hold no
-worker, the same holds (`idling`). A test holds the two together. No events, so an order of magnitude faster.
+worker and go ahead, the same holds (`idling`). A test holds the two together. No events, so an order of
+magnitude faster.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.idling import Hold, Idling
 from llmflow.scheduling.pools import CONTROL, Pool, PoolSpec
-from llmflow.scheduling.tasks import TaskSpec
+from llmflow.scheduling.tasks import STEPS_AHEAD, TaskSpec
 
 
 class LeanSchedules:
@@ -71,8 +72,10 @@ class LeanSchedules:
                 heappush(queues[pool_of[task]], keys[task] + len(entered))
                 entered.append(task)
         now, started, set_so_far, only = 0.0, 0, 0, len(queues) == 1
+        put_off = 0
         while True:
-            while room:
+            put_off = put_off + 1 if steps and put_off < STEPS_AHEAD else 0
+            while room and not put_off:
                 if only:
                     pool = 0 if queues[0] and free[0] else -1
                 else:

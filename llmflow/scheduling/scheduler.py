@@ -33,7 +33,7 @@ from llmflow.scheduling.state import (
     RunState,
     new_tuple,
 )
-from llmflow.scheduling.tasks import FALLBACK, TaskSpec
+from llmflow.scheduling.tasks import FALLBACK, STEPS_AHEAD, TaskSpec
 
 
 class Scheduler:
@@ -83,6 +83,10 @@ class Scheduler:
         self._timers = 0
         self._holding = 0
         """Workers held over all pools."""
+        self._stepped = False
+        """A step that holds no worker began since something was last chosen."""
+        self._put_off = 0
+        """How often in a row the choice has been put off for such steps."""
         self._candidate: dict[int, int] = {}
         self._retries = Retries(seed)
         self._asked: set[int] = set()
@@ -110,8 +114,10 @@ class Scheduler:
     def handle(self, *events: ev.Reported) -> list[ev.Event]:
         """Take what happened, give the story's next events: the accepted reports, then what is decided.
 
-        Several reports of one tick are all taken in before anything is chosen. Reports about
-        attempts and timers that are no longer open are dropped.
+        Several reports of one tick are all taken in before anything is chosen, and steps that hold no
+        worker (a condition, an answer that is at hand) are let through first: what they let go on may be
+        more urgent than what is ready already. Reports about attempts and timers that are no longer open
+        are dropped.
         """
         out = self._out = []
         for event in events:
@@ -124,21 +130,32 @@ class Scheduler:
                     self._stop(event.at, "fail_fast")
         at = events[-1].at
         state = self.state
-        if self._holding < self.workers or not self.workers:
-            self._dispatch(at)
-            if self._hedger is not None and not self.stopping:
-                self._hedge(at, self._hedger)
+        if self._stepped and self._put_off < STEPS_AHEAD:
+            self._stepped = False
+            self._put_off += 1
+        else:
+            self._choose(at)
         if not state.running and not state.finished:
             self._end_run(at)
         return out
 
+    def _choose(self, at: float) -> None:
+        self._stepped, self._put_off = False, 0
+        if self._holding < self.workers or not self.workers:
+            self._dispatch(at)
+            if self._hedger is not None and not self.stopping:
+                self._hedge(at, self._hedger)
+
     def rest(self, at: float) -> list[ev.Event]:
         """All reports have been taken in, and what they led to: a run that waits for people alone pauses now.
 
-        Until then more items may come to a `foreach` that is open, and nobody but who adds them can tell.
+        Until then more items may come to a `foreach` that is open, and nobody but who adds them can tell. The
+        choice that was put off for steps is made, where these have turned out to take their time.
         """
         self._out = []
         state = self.state
+        if self._put_off:
+            self._choose(at)
         if not state.running and not state.timers and not state.finished and state.unsettled:
             self._pause(at)
         return self._out
@@ -406,6 +423,7 @@ class Scheduler:
         pool = spec.pools[self._candidate.get(task, 0) if self._candidate else 0]
         if pool == CONTROL or (spec.conditional and not proceed):
             self._start(task, at, CONTROL, 0, 0, condition=pool != CONTROL)
+            self._stepped = True
             return
         self._entries += 1
         entry = (self._keys[stage], self._entries, task)

@@ -22,6 +22,10 @@ Not among them: what another model is no cure for, such as a refusal or an inval
 SHORTEST_REJECTION = 0.05
 """Seconds waited at least after a rate limit, so that patience always runs out."""
 
+STEPS_AHEAD = 8
+"""How often in a row steps that hold no worker may go ahead of the choice of what starts: a long chain of them must
+not idle the workers."""
+
 RATE_LIMIT_PATIENCE = 300.0
 """Seconds that one task waits in all for rate limits, which use up no attempt."""
 
