@@ -13,6 +13,7 @@ from llmflow.scheduling.names import Names
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.realised import realised_graph
 from llmflow.scheduling.simulate import simulate
+from llmflow.scheduling.sparse_rows import SparseRows
 from llmflow.scheduling.state import RunState
 from llmflow.scheduling.tasks import TaskSpec
 
@@ -101,3 +102,24 @@ def test_names_of_items_read_like_those_that_are_written() -> None:
         names[19]
     with pytest.raises(IndexError):
         names[-20]
+
+
+def test_rows_that_are_mostly_empty_read_like_a_list() -> None:
+    dice = Random(1)
+    nobody: list[int] = []
+    plain: list[list[int]] = [[1], nobody, [2, 3]]
+    rows = SparseRows([[1], nobody, [2, 3]], nobody)
+    for n in range(3_000):
+        row = [n] if 700 <= n < 710 or n == 2_999 else nobody
+        plain.append(row)
+        rows.append(row)
+        if n % 500 == 0:
+            place = dice.randrange(len(plain))
+            plain[place] = rows[place] = [-n]
+    assert (rows, len(rows), rows[-1], rows[700:720:3]) == (plain, 3_003, [2_999], plain[700:720:3])
+    assert [rows[n] for n in range(len(rows))] == plain
+    for outside in (3_003, -3_004):
+        with pytest.raises(IndexError):
+            rows[outside]
+    with pytest.raises(IndexError):
+        rows[3_003] = [1]

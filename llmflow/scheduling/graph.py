@@ -14,9 +14,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from llmflow.scheduling.names import Names
+from llmflow.scheduling.sparse_rows import SparseRows
 
 
 class CycleError(ValueError):
@@ -105,6 +106,9 @@ class Graph:
     def add_item(self, group: int, key: str, stage: int, settled: Sequence[int] = ()) -> int:
         """Append `group[key]`, which came from tasks that have all `settled`; returns its id."""
         task = len(self.names)
+        if isinstance(self.dependents, list):
+            self.dependencies = cast(Any, SparseRows(self.dependencies, ()))
+            self.dependents = cast(Any, SparseRows(self.dependents, _NOBODY))
         origin = settled[0] if len(settled) == 1 else -1
         if len(settled) > 1:
             origin = -2 - len(self._joined)
