@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmflow import __version__
 from llmflow.binding.answered import Answered
@@ -27,7 +27,7 @@ from llmflow.binding.hedging import hedging
 from llmflow.binding.lessons import Lessons
 from llmflow.binding.limits import Limits
 from llmflow.binding.nodes import Nodes
-from llmflow.binding.recall import Known, Recall
+from llmflow.binding.recall import Known, Place, Recall
 from llmflow.binding.recording import Recording
 from llmflow.binding.sampling import Sampling
 from llmflow.binding.subpipelines import printed
@@ -60,12 +60,25 @@ TICK = 0.1
 """Real seconds between two calls of `View.tick`."""
 
 
+class Held(NamedTuple):
+    """A call of the earlier part of a run: whose it was, and which worker it held from when to when (see `Span`)."""
+
+    place: Place
+    pool: str
+    worker: int
+    start: float
+    end: float
+    ok: bool
+    outrun: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The earlier part of a run that goes on: its id, its answers, the run seconds it took, when it began."""
+    """The earlier part of a run that goes on: its id, answers, calls, the run seconds it took, when it began."""
 
     run: str
     known: Sequence[Known]
+    held: Sequence[Held]
     at: float
     started_at: float
 
@@ -187,6 +200,8 @@ class _Run:
         self.values = Values(self.nodes, self.state, environment=options.environment, run=_RunNames(self))
         self.spans = Spans()
         self.chronicle = Chronicle()
+        self.places: dict[Place, int] = {}
+        """Of a run that goes on: task and item → node."""
         self.limits = Limits(compiled, options.beliefs)
         self.context = self._context(means)
         self.views = list(options.views)
@@ -306,6 +321,7 @@ class _Run:
         return position
 
     def _added(self, ids: range) -> None:
+        self._note_places(ids)
         if self.recording is not None:
             self.recording.tasks(ids)
 
@@ -361,7 +377,7 @@ class _Run:
         summary = summarise(
             self.state,
             self.compiled.pools,
-            self.spans,
+            self._all_spans(),
             usage,
             workers=self.compiled.workers,
             left_out=self.finals,
@@ -389,6 +405,26 @@ class _Run:
             unapproved=tuple(self.work.unapproved),
             in_doubt=tuple(self.work.in_doubt),
         )
+
+    def _note_places(self, ids: range) -> None:
+        if self.options.earlier is not None:
+            self.places.update((self.nodes.name(node), node) for node in ids)
+
+    def _all_spans(self) -> Spans:
+        """The calls of all parts of the run, as nodes and pools are numbered now; what is no more is left out."""
+        earlier = self.options.earlier
+        if earlier is None:
+            return self.spans
+        self._note_places(range(self.compiled.stages.static))
+        pools = {pool.name: number for number, pool in enumerate(self.compiled.pools)}
+        whole = Spans()
+        whole.failures, whole.copies, whole.overtaken = self.spans.failures, self.spans.copies, self.spans.overtaken
+        for place, pool, worker, start, end, ok, outrun in earlier.held:
+            if place in self.places and pool in pools:
+                whole.spans.add(self.places[place], pools[pool], worker, start, end, ok, outrun)
+        for span in self.spans.spans:
+            whole.spans.add(*span)
+        return whole
 
     def _booking(self, summary: RunSummary) -> TimeBooking | None:
         if self.options.earlier is not None:

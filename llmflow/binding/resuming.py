@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 
 from llmflow.binding.answered import Key, Reply
-from llmflow.binding.execution import Earlier
+from llmflow.binding.execution import Earlier, Held
 from llmflow.binding.recall import Known, Place
 from llmflow.binding.recording import NO_CONTENT
 from llmflow.errors import UsageError
@@ -19,7 +19,8 @@ from llmflow.history import stories
 from llmflow.history.records import StoredAnswer, StoredRun
 from llmflow.history.store import Store
 from llmflow.protocol import Usage
-from llmflow.scheduling.events import AttemptFailed, AttemptStarted, AttemptSucceeded
+from llmflow.reports.spans import Spans
+from llmflow.scheduling.events import AttemptCancelled, AttemptFailed, AttemptStarted, AttemptSucceeded
 
 GOING_ON = ("failed", "stopped", "paused", "interrupted", "running")
 """Statuses of runs that can be resumed; a run that still has its process is refused by its lock."""
@@ -58,9 +59,20 @@ def earlier_of(store: Store, run: StoredRun) -> Earlier:
     return Earlier(
         run=run.record.id,
         known=known,
+        held=_held(store, run),
         at=stories.last_at(store, run.record.id),
         started_at=run.record.started_at,
     )
+
+
+def _held(store: Store, run: StoredRun) -> list[Held]:
+    """What held which worker; calls of which no end is told, to the last thing that is."""
+    spans, names = Spans(), [(task.name, task.item) for task in stories.tasks(store, run.record.id)]
+    spans.on_events(stories.story(store, run.record.id))
+    at = stories.last_at(store, run.record.id)
+    spans.on_events(AttemptCancelled(at, s.task, s.attempt) for s in stories.in_flight(store, run.record.id))
+    pools = [pool.name for pool in run.record.pools]
+    return [Held(names[s.task], pools[s.pool], *s[2:]) for s in spans.spans if s.task < len(names)]
 
 
 def cut_off(store: Store, run: StoredRun) -> list[str]:

@@ -7,8 +7,9 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from llmflow.errors import UsageError
 from llmflow.history import looking_back, stories
@@ -16,7 +17,17 @@ from llmflow.history.location import store_dir
 from llmflow.history.records import AnswerRecord, StoredRun, TaskRecord
 from llmflow.history.store import Store
 from llmflow.protocol import Usage
-from llmflow.reports.past_run import Answer, Call, PastAttempt, PastRun, RunFacts, TaskFacts, attempts_of, past_run
+from llmflow.reports.past_run import (
+    Answer,
+    Call,
+    PastAttempt,
+    PastRun,
+    PastTask,
+    RunFacts,
+    TaskFacts,
+    attempts_of,
+    past_run,
+)
 
 LAST = "last"
 
@@ -122,17 +133,17 @@ def facts_of(one: StoredRun) -> RunFacts:
     )
 
 
-def attempts(store: Store, one: StoredRun, task: TaskRecord) -> list[PastAttempt]:
-    """Every attempt of one task, with what was asked and answered."""
+def attempts(store: Store, one: StoredRun, task: PastTask) -> list[PastAttempt]:
+    """Every attempt of one task in all parts of its run, with what was asked and answered."""
     run_id = one.record.id
     invalid = {row.attempt for row in looking_back.calls(store, run_id) if row.invalid}
     answers = {
         stored.answer.attempt: (_answer(stored.answer), stored.answer.attempt in invalid)
-        for stored in stories.answers(store, run_id, name=task.name, item=task.item)
-        if stored.answer.task == task.task
+        for stored in stories.answers(store, run_id, name=task.facts.name, item=task.facts.item)
+        if stored.answer.task in task.numbers
     }
     names = [pool.name for pool in one.record.pools]
-    return attempts_of(task.task, names, stories.story(store, run_id), answers)
+    return attempts_of(task.numbers, names, stories.story(store, run_id), answers)
 
 
 def _task_facts(task: TaskRecord) -> TaskFacts:
@@ -141,7 +152,7 @@ def _task_facts(task: TaskRecord) -> TaskFacts:
 
 def _answer(kept: AnswerRecord) -> Answer:
     return Answer(
-        messages=kept.messages or (),
+        messages=_turns(kept.messages),
         output=kept.output,
         text=kept.text,
         model=kept.model,
@@ -153,3 +164,10 @@ def _answer(kept: AnswerRecord) -> Answer:
         seconds=kept.duration,
         first_token=kept.first_token,
     )
+
+
+def _turns(asked: Any) -> Sequence[Mapping[str, Any]]:
+    """What was asked as turns; what a program, a function or a server was given has a turn for each part of it."""
+    if isinstance(asked, Mapping):
+        return [{"role": part, "content": given} for part, given in asked.items()]
+    return asked if isinstance(asked, list) else ()

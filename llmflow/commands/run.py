@@ -30,7 +30,7 @@ from llmflow.language.inputs import check_inputs, parse_given
 from llmflow.providers.local_model import show_progress
 from llmflow.quantities import plural
 from llmflow.reports.summary_text import render_summary
-from llmflow.reports.time_booking import booking_text
+from llmflow.reports.time_booking import booking_json, booking_text
 from llmflow.views.choice import view_for
 from llmflow.views.view import View
 
@@ -162,7 +162,8 @@ class RunCommand:
         gc.freeze()  # what was loaded stays to the end, so the collector need not look through it again
         gc.enable()
         with redirect_stdout(sys.stderr):  # what a `python` task prints is for people; our output is data
-            return asyncio.run(execute(compiled, options))
+            result = asyncio.run(execute(compiled, options))
+        return result if earlier is None or result.unsaved is not None else _with_time_of_all_parts(result, history)
 
     def _way_on(self, result: RunResult) -> str:
         """The line to copy for going on with a run that has not succeeded."""
@@ -207,3 +208,17 @@ class RunCommand:
             deliver(result.outputs, self.output)
         else:
             deliver(as_json(result.outputs), self.output)
+
+
+def _with_time_of_all_parts(result: RunResult, history: Store) -> RunResult:
+    """Where the time of a run that went on has gone since it first began, which only the history knows."""
+    from llmflow.commands.past_runs import read
+    from llmflow.history import stories
+
+    stored = stories.run(history, result.run)
+    if stored is None:
+        return result
+    past = read(history, stored)
+    names = [task.facts.shown for task in past.tasks]
+    document = {**result.document, "time": booking_json(past.booking, names)}
+    return replace(result, booking=past.booking, document=document)

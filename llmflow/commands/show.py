@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver
 from llmflow.commands.past_runs import attempts, facts_of, find, line_length, opened, read
 from llmflow.errors import UsageError
-from llmflow.history import stories
-from llmflow.history.records import StoredRun, TaskRecord
+from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
 from llmflow.reports.past_run import PastTask
 from llmflow.reports.show_text import render_items, render_show, render_task, show_json, task_json
@@ -36,32 +37,30 @@ def show(
 
 
 def _task(history: Store, one: StoredRun, name: str, key: str | None, as_json: bool) -> str:
-    records = stories.tasks(history, one.record.id)
-    chosen = _choose(records, name, key)
     run = read(history, one)
+    tasks = _choose(run.rows, name, key)
     names = [task.facts.shown for task in run.tasks]
     facts = facts_of(one)
-    tasks = [run.tasks[record.task] for record in chosen]
     if len(tasks) > 1:
         if as_json:
             return to_json(task_json(facts, [(task, None) for task in tasks], names))
         items: list[PastTask] = [task for task in tasks if task.facts.item is not None]
-        return render_items(facts, chosen[0].name, items, columns=line_length())
-    tries = attempts(history, one, chosen[0])
+        return render_items(facts, tasks[0].facts.name, items, columns=line_length())
+    tries = attempts(history, one, tasks[0])
     if as_json:
         return to_json(task_json(facts, [(tasks[0], tries)], names))
     return render_task(facts, tasks[0], tries, names)
 
 
-def _choose(records: list[TaskRecord], name: str, key: str | None) -> list[TaskRecord]:
+def _choose(rows: Sequence[PastTask], name: str, key: str | None) -> list[PastTask]:
     """The task, its one item that is asked for, or all its items. Raises UsageError with what there is."""
-    if key is None and name.endswith("]") and "[" in name and not any(record.name == name for record in records):
+    if key is None and name.endswith("]") and "[" in name and not any(task.facts.name == name for task in rows):
         name, _, key = name[:-1].partition("[")
-    named = [record for record in records if record.name == name]
+    named = [task for task in rows if task.facts.name == name]
     if not named:
         import difflib
 
-        known = list(dict.fromkeys(record.name for record in records))
+        known = list(dict.fromkeys(task.facts.name for task in rows))
         near = difflib.get_close_matches(name, known, 1)
         raise UsageError(
             f"the run has no task {name!r}",
@@ -69,11 +68,11 @@ def _choose(records: list[TaskRecord], name: str, key: str | None) -> list[TaskR
         )
     if key is None:
         return named
-    chosen = [record for record in named if record.item == key]
+    chosen = [task for task in named if task.facts.item == key]
     if not chosen:
-        keys = [record.item for record in named if record.item is not None]
+        keys = [task.facts.item for task in named if task.facts.item is not None]
         told = ", ".join(keys[:20]) + (" …" if len(keys) > 20 else "")
         raise UsageError(
             f"task {name} has no item {key!r}", f"its keys are {told}" if keys else "it ran once, without items"
         )
-    return chosen[:1]
+    return chosen

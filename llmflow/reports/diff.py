@@ -120,7 +120,7 @@ def _booked(run: PastRun) -> dict[str, int]:
 
 def _sides(run: PastRun, booked: Mapping[str, int]) -> dict[str, Side]:
     groups: dict[str, list[PastTask]] = {}
-    for task in run.tasks:
+    for task in run.rows:
         groups.setdefault(task.facts.name, []).append(task)
     return {name: _side(group, booked.get(name, 0) / NANO) for name, group in groups.items()}
 

@@ -7,18 +7,20 @@ of one that is still under way what is known of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import fsum
 from typing import Any, NamedTuple
 
 from llmflow.protocol import Usage
 from llmflow.reports.chronicle import Chronicle
 from llmflow.reports.spans import Span, Spans, seconds_held
-from llmflow.reports.time_booking import WAITS, TimeBooking, book_time, task_times
+from llmflow.reports.time_booking import DEPENDENCY, WAITS, TimeBooking, book_time, task_times
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
 
 PENDING, RUNNING, INTERRUPTED = "pending", "running", "interrupted"
+REUSED = "reused"
 
 _SETTLED: dict[type[Any], str] = {
     ev.TaskSucceeded: "succeeded",
@@ -97,6 +99,8 @@ class PastTask:
     """Which models answered, `provider/model`."""
     failure: tuple[str, str] | None = None
     """(kind, detail), of an accepted failure too."""
+    numbers: tuple[int, ...] = ()
+    """What the story calls it; each part of a run that went on has a number of its own for it."""
 
     @property
     def waits(self) -> dict[str, float]:
@@ -106,10 +110,14 @@ class PastTask:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run and its tasks, by their numbers. `pools`: (name, workers or None)."""
+    """A run. `tasks`: by number; `rows`: each task and item once, however many parts the run had.
+
+    `pools`: (name, workers or None).
+    """
 
     facts: RunFacts
     tasks: Sequence[PastTask]
+    rows: Sequence[PastTask]
     booking: TimeBooking
     spans: Sequence[Span]
     pools: Sequence[tuple[str, int | None]]
@@ -134,7 +142,7 @@ def past_run(
     are not among them is left out.
     """
     chronicle, spans = Chronicle(), Spans()
-    found = [PastTask(task) for task in tasks]
+    found = [PastTask(task, numbers=(number,)) for number, task in enumerate(tasks)]
     usage: dict[int, Usage] = {}
     for call in calls:
         if call.task >= len(tasks):
@@ -162,7 +170,40 @@ def past_run(
         if task.status == "failed":
             task.failure = spans.failures.get(number)
     booking = book_time(chronicle, dependencies, names, makespan=facts.makespan)
-    return PastRun(facts, found, booking, list(spans.spans), pools, sum(usage.values(), Usage()))
+    return PastRun(facts, found, _once_each(found), booking, list(spans.spans), pools, sum(usage.values(), Usage()))
+
+
+def _once_each(tasks: Sequence[PastTask]) -> list[PastTask]:
+    """Tasks of the same name and item put together: how the last part of the run left them, and what all parts took."""
+    parts: dict[tuple[str, str | None], list[PastTask]] = {}
+    for task in tasks:
+        parts.setdefault((task.facts.name, task.facts.item), []).append(task)
+    return [each[0] if len(each) == 1 else _together(each) for each in parts.values()]
+
+
+def _together(parts: Sequence[PastTask]) -> PastTask:
+    last = parts[-1]
+    started = [task.started for task in parts if task.started is not None]
+    used = [task.usage for task in parts if task.usage is not None]
+    times: dict[str, float] = {}
+    for task in parts:
+        for name, seconds in task.times.items():
+            # Every part waits for what is before it from the beginning of the run on.
+            times[name] = max(times.get(name, 0.0), seconds) if name == DEPENDENCY else times.get(name, 0.0) + seconds
+    return PastTask(
+        last.facts,
+        last.status,
+        attempts=sum(task.attempts for task in parts),
+        copies=sum(task.copies for task in parts),
+        held=fsum(task.held for task in parts),
+        started=min(started, default=None),
+        finished=last.finished,
+        times=times,
+        usage=sum(used, Usage()) if used else None,
+        models=tuple(dict.fromkeys(model for task in parts for model in task.models)),
+        failure=last.failure,
+        numbers=tuple(number for task in parts for number in task.numbers),
+    )
 
 
 def _follow(tasks: Sequence[PastTask], event: ev.Event) -> None:
@@ -183,6 +224,8 @@ def _follow(tasks: Sequence[PastTask], event: ev.Event) -> None:
 
 class PastAttempt(NamedTuple):
     """One try of a task. `ended` is None while it runs; `outcome` is `answered`, `invalid`, `failed` or `cancelled`.
+
+    Of number 0, which asked nobody, it is `reused`.
 
     `copy`: 0, or which further call of that try this is; of two the one whose answer came too late is `unused`.
     `detail` says why where it gave no answer. `answer` is what the history kept of it.
@@ -218,14 +261,17 @@ _TOO_LATE = "another call of this attempt answered first"
 
 
 def attempts_of(
-    task: int, pools: Sequence[str], story: Iterable[ev.Event], answers: Mapping[int, tuple[Answer, bool]]
+    numbers: Container[int], pools: Sequence[str], story: Iterable[ev.Event], answers: Mapping[int, tuple[Answer, bool]]
 ) -> list[PastAttempt]:
-    """The attempts of one task, in the order in which they began; `answers`: attempt → (answer, it was invalid)."""
+    """The attempts of the task that has these numbers, in the order in which they began.
+
+    `answers`: attempt → (answer, it was invalid). A look for an earlier answer that found one is among them.
+    """
     begun: dict[int, ev.AttemptStarted] = {}
     ended: dict[int, tuple[float, str, str]] = {}
     for event in story:
         if isinstance(event, ev.AttemptStarted):
-            if event.task == task and event.number:
+            if event.task in numbers and (event.number or event.attempt in answers):
                 begun[event.attempt] = event
         elif isinstance(event, ev.AttemptSucceeded) and event.attempt in begun:
             unused = event.outcome == "unused"
@@ -237,13 +283,21 @@ def attempts_of(
             told = f"{_TOO_LATE}, this one may be billed" if event.reason == "outrun" else event.reason
             ended[event.attempt] = (event.at, "cancelled", told)
     found = []
-    calls: Counter[int] = Counter()
+    calls: Counter[tuple[int, int]] = Counter()
+    numbers_before: dict[int, int] = {}
+    """Of each part of the run: how many attempts the parts before it made."""
+    made = 0
     for attempt, start in begun.items():
-        calls[start.number] += 1
+        number = start.number and start.number + numbers_before.setdefault(start.task, made)
+        made = max(made, number)
+        calls[start.task, start.number] += 1
         at, outcome, detail = ended.get(attempt, (None, RUNNING, ""))
         answer, invalid = answers.get(attempt, (None, False))
-        if invalid and outcome == "answered":
+        if outcome == "answered" and not start.number:
+            outcome, detail = REUSED, "an answer that was there already served"
+        elif outcome == "answered" and invalid:
             outcome = "invalid"
         worker = "" if start.pool == CONTROL else f"{pools[start.pool]}/{start.worker}"
-        found.append(PastAttempt(start.number, worker, start.at, at, outcome, detail, answer, calls[start.number] - 1))
+        copy = calls[start.task, start.number] - 1
+        found.append(PastAttempt(number, worker, start.at, at, outcome, detail, answer, copy))
     return found

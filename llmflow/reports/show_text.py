@@ -38,7 +38,7 @@ _TASKS = (
 
 def render_show(run: PastRun, *, columns: int = 100, all_items: bool = False) -> str:
     """The run from its head to its Gantt chart, without a line end behind the last line; safe to print."""
-    parts = [_head(run), _time(run, columns), _task_table(run.tasks, columns, all_items), _failures(run.tasks)]
+    parts = [_head(run), _time(run, columns), _task_table(run.rows, columns, all_items), _failures(run.rows)]
     blocks = [
         Block((run.pools[span.pool][0], span.worker), run.tasks[span.task].facts.shown, span.start, span.end)
         for span in run.spans
@@ -58,7 +58,7 @@ def show_json(run: PastRun) -> dict[str, Any]:
         "cost_usd": None,
         "time": booking_json(run.booking, names),
         "pools": [{"name": name, "workers": workers} for name, workers in run.pools],
-        "tasks": [_task_json(task, names) for task in run.tasks],
+        "tasks": [_task_json(task, names) for task in run.rows],
     }
 
 
@@ -118,7 +118,7 @@ def _head(run: PastRun) -> str:
         f"run {one_line(facts.id)}",
         _labelled("pipeline", f"{pipeline_text(facts.pipeline, facts.path)} ({one_line(facts.path) or 'no file'})"),
         _labelled("started", f"{clock_text(facts.started_at)}, policy {one_line(facts.policy)}, workers {workers}"),
-        _labelled("status", f"{one_line(facts.status)}: {_counts(run.tasks)}"),
+        _labelled("status", f"{one_line(facts.status)}: {_counts(run.rows)}"),
     ]
     bound = ""
     if facts.lower_bound is not None and facts.ratio is not None:
@@ -218,7 +218,8 @@ def _attempt_text(attempt: PastAttempt) -> str:
     where = f" on {one_line(attempt.worker)}" if attempt.worker else ""
     told = one_line(f"{attempt.outcome}: {attempt.detail}" if attempt.detail else attempt.outcome)
     call = f", call {attempt.copy + 1}" if attempt.copy else ""
-    lines = [f"attempt {attempt.number}{call}: {attempt.started:.2f} s → {end}{where}, {told}"]
+    which = f"attempt {attempt.number}" if attempt.number else "no attempt"
+    lines = [f"{which}{call}: {attempt.started:.2f} s → {end}{where}, {told}"]
     if attempt.answer is not None:
         lines += _answer_lines(attempt.answer)
     return "\n".join(lines)
