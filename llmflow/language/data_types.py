@@ -99,14 +99,10 @@ class TemplateData:
 
 
 @dataclass(eq=False, repr=False)
-class ItemList:
+class ItemList(TemplateData):
     """A YAML list whose elements may be or hold templates, as a Structure."""
 
     words: str = "a list"
-
-    def read(self, node: Node, name: str, reading: Reading) -> Any:
-        data = template_data(node, reading)
-        return INVALID if data is INVALID else Structure(data)
 
     def schema(self) -> Schema:
         return {"type": "array"}
@@ -152,21 +148,13 @@ class Tolerance:
     words: str = "a whole number, or a share such as `5%`"
 
     def read(self, node: Node, name: str, reading: Reading) -> Any:
-        if not isinstance(node, Scalar):
-            return mismatch(node, name, self.words, reading)
-        if found := _SHARE.fullmatch(node.text):
-            share = float(found[1]) / 100
-            if share <= 1:
-                return (0, share)
-            reading.problem(node.at, f"`{name}` must be at most `100%`, not `{node.text[:40]}`")
-            return INVALID
-        value = node.text if is_text(node) else reading.value(node)
-        if value is INVALID:
-            return INVALID
+        share, value = _share(node, name, self.words, reading)
+        if value is INVALID or share is not None:
+            return value if value is INVALID else (0, share)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return (value, 0.0)
         hint = f"write `{100 * value:g}%`" if isinstance(value, float) and 0 < value < 1 else ""
-        reading.problem(node.at, f"`{name}` must be {self.words}, not `{node.text[:40]}`", hint)
+        reading.problem(node.at, f"`{name}` must be {self.words}, not `{_text(node)}`", hint)
         return INVALID
 
     def schema(self) -> Schema:
@@ -178,6 +166,23 @@ _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%", re.ASCII)
 _SHARE_PATTERN = r"^([0-9]|[1-9][0-9])(\.[0-9]+)?%$|^100%$"
 
 
+def _share(node: Node, name: str, words: str, reading: Reading) -> tuple[float | None, Any]:
+    """A share that is written as one, else None; and what is written, INVALID where it has been reported."""
+    if not isinstance(node, Scalar):
+        return None, mismatch(node, name, words, reading)
+    if found := _SHARE.fullmatch(node.text):
+        share = float(found[1]) / 100
+        if share <= 1:
+            return share, node.text
+        reading.problem(node.at, f"`{name}` must be at most `100%`, not `{_text(node)}`")
+        return None, INVALID
+    return None, node.text if is_text(node) else reading.value(node)
+
+
+def _text(node: Node) -> str:
+    return node.text[:40] if isinstance(node, Scalar) else ""
+
+
 @dataclass(eq=False, repr=False)
 class Share:
     """`8%`, as a share of one: 0.08."""
@@ -185,21 +190,13 @@ class Share:
     words: str = "a share such as `8%`"
 
     def read(self, node: Node, name: str, reading: Reading) -> Any:
-        if not isinstance(node, Scalar):
-            return mismatch(node, name, self.words, reading)
-        if found := _SHARE.fullmatch(node.text):
-            share = float(found[1]) / 100
-            if share <= 1:
-                return share
-            reading.problem(node.at, f"`{name}` must be at most `100%`, not `{node.text[:40]}`")
-            return INVALID
-        value = node.text if is_text(node) else reading.value(node)
-        if value is INVALID:
-            return INVALID
+        share, value = _share(node, name, self.words, reading)
+        if value is INVALID or share is not None:
+            return value if value is INVALID else share
         hint = ""
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
             hint = f"write `{value if value >= 1 else 100 * value:g}%`"
-        reading.problem(node.at, f"`{name}` must be {self.words}, not `{node.text[:40]}`", hint)
+        reading.problem(node.at, f"`{name}` must be {self.words}, not `{_text(node)}`", hint)
         return INVALID
 
     def schema(self) -> Schema:
