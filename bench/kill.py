@@ -104,7 +104,7 @@ def main() -> int:
     print(f"{'':<16}" + "".join(f"{column:>11}" for column in COLUMNS))
     for title, counts in counted.items():
         print(f"{title:<16}" + "".join(f"{getattr(counts, column):>11,}" for column in COLUMNS))
-    assert {f.name for f in fields(Counted)} == {*COLUMNS, "problems"}
+    assert {f.name for f in fields(Counted)} == {*COLUMNS, "unclear", "problems"}
     print(f"{time.monotonic() - began:,.0f} s")
     problems = [problem for counts in counted.values() for problem in counts.problems]
     for problem in problems[:20]:

@@ -177,7 +177,7 @@ class Trials:
             self._fault("lost", sorted(answered.intersection(made)), kills)
             if code == 0 or self._had_ended(store, code):
                 break
-            words = self._log.read_text(encoding="utf-8")
+            words = self._log.read_text(encoding="utf-8") if self._log.exists() else ""  # killed before it had a log
             if code != (NO_ROOM if mode in (*FILLINGS, *LIMITS) else KILLED):
                 self.counted.problems.append(f"{self.name} {kills}: exit {code}: {words.splitlines()[-1:]}")
                 return
