@@ -49,6 +49,10 @@ def scheduler(
     return Scheduler(graph, [spec] * len(graph), [PoolSpec("p", workers)], [0.0] * len(graph), hedging=rules)
 
 
+def doubled(at: float, task: int, attempt: int, copy: int, worker: int, *, number: int = 1) -> list[ev.Event]:
+    return [ev.AttemptDoubled(at, task, attempt, copy), started(at, task, copy, worker, number=number)]
+
+
 def started(at: float, task: int, attempt: int, worker: int, *, number: int = 1) -> ev.AttemptStarted:
     return ev.AttemptStarted(at, task, attempt, number, 0, 0, worker)
 
@@ -59,7 +63,7 @@ def started(at: float, task: int, attempt: int, worker: int, *, number: int = 1)
 def test_a_straggler_gets_a_second_call_and_the_faster_one_has_answered() -> None:
     core = scheduler({"a": [], "b": ["a"]}, hedging(2))
     assert core.handle(ev.RunStarted(0.0)) == [ev.RunStarted(0.0), started(0.0, 0, 1, 0), ev.AlarmSet(0.0, 10.0)]
-    assert core.handle(ev.AlarmRang(10.0)) == [ev.AlarmRang(10.0), started(10.0, 0, 2, 1)]
+    assert core.handle(ev.AlarmRang(10.0)) == [ev.AlarmRang(10.0), *doubled(10.0, 0, 1, 2, 1)]
     assert core.handle(ev.AttemptSucceeded(12.0, 0, 2)) == [
         ev.AttemptSucceeded(12.0, 0, 2),
         ev.CancelRequested(12.0, 0, 1, "outrun"),
@@ -102,7 +106,7 @@ def test_nothing_is_doubled_while_a_task_is_ready_or_no_worker_is_idle() -> None
     news = core.handle(ev.AttemptSucceeded(11.0, 0, 1))
     assert news[2:] == [started(11.0, 2, 3, 0)]  # task 1 is slow, but task 2 waits for the worker
     news = core.handle(ev.AttemptSucceeded(12.0, 2, 3))
-    assert news[2:] == [started(12.0, 1, 4, 0)]
+    assert news[2:] == doubled(12.0, 1, 2, 4, 0)
 
 
 def test_of_several_stragglers_the_one_with_the_highest_rank_goes_first() -> None:
@@ -121,7 +125,7 @@ def test_a_straggler_that_the_run_does_not_wait_for_is_not_doubled() -> None:
     assert core.handle(ev.AlarmRang(10.0)) == [ev.AlarmRang(10.0)]
     assert core.handle(ev.AttemptSucceeded(20.0, 1, 2))[1:] == [
         ev.TaskSucceeded(20.0, 1),
-        started(20.0, 0, 3, 1),
+        *doubled(20.0, 0, 1, 3, 1),
     ]
 
 
@@ -156,8 +160,8 @@ def test_what_earlier_runs_left_over_helps_a_run_that_is_short() -> None:
 def test_a_task_may_have_as_many_second_calls_as_its_author_wrote() -> None:
     core = scheduler("a", hedging(1, copies=2, extra=9.0))
     core.handle(ev.RunStarted(0.0))
-    assert core.handle(ev.AlarmRang(10.0))[1:] == [started(10.0, 0, 2, 1), ev.AlarmSet(10.0, 20.0)]
-    assert core.handle(ev.AlarmRang(20.0))[1:] == [started(20.0, 0, 3, 2)]
+    assert core.handle(ev.AlarmRang(10.0))[1:] == [*doubled(10.0, 0, 1, 2, 1), ev.AlarmSet(10.0, 20.0)]
+    assert core.handle(ev.AlarmRang(20.0))[1:] == doubled(20.0, 0, 2, 3, 2)
     assert core.handle(ev.AttemptSucceeded(21.0, 0, 2))[1:] == [
         ev.CancelRequested(21.0, 0, 1, "outrun"),
         ev.CancelRequested(21.0, 0, 3, "outrun"),
@@ -218,7 +222,7 @@ def test_asking_again_begins_a_new_attempt_beside_the_slower_call_of_the_last() 
     ]
     assert core.state.lost == {1}
     assert core.handle(failed(12.0, 0, 1)) == [failed(12.0, 0, 1)]
-    assert core.handle(ev.AlarmRang(21.0))[1:] == [started(21.0, 0, 4, 0, number=2)]
+    assert core.handle(ev.AlarmRang(21.0))[1:] == doubled(21.0, 0, 3, 4, 0, number=2)
 
 
 def test_after_a_stop_nothing_is_doubled_and_a_second_stop_cancels_both_calls() -> None:
@@ -279,11 +283,20 @@ def test_a_slower_call_that_lets_go_makes_room_for_the_next_item() -> None:
 
 
 def test_only_a_call_of_the_running_attempt_can_be_a_second_one() -> None:
-    state = RunState(Graph.of({"a": []}))
-    state.apply(ev.RunStarted(0.0))
-    state.apply(started(0.0, 0, 1, 0))
-    with pytest.raises(IllegalEvent, match="AttemptStarted of a while another of it is running"):
-        state.apply(started(1.0, 0, 2, 1, number=2))
+    def state() -> RunState:
+        state = RunState(Graph.of({"a": []}))
+        state.apply(ev.RunStarted(0.0))
+        state.apply(started(0.0, 0, 1, 0))
+        return state
+
+    with pytest.raises(IllegalEvent, match="AttemptStarted of a while it is running"):
+        state().apply(started(1.0, 0, 2, 1))
+    with pytest.raises(IllegalEvent, match="AttemptDoubled of attempt 7, which is not running"):
+        state().apply(ev.AttemptDoubled(1.0, 0, 7, 2))
+    doubling = state()
+    doubling.apply(ev.AttemptDoubled(1.0, 0, 1, 2))
+    with pytest.raises(IllegalEvent, match="attempt 2 is no second call of what is running"):
+        doubling.apply(started(1.0, 0, 2, 1, number=2))
 
 
 # ---- whatever happens -----------------------------------------------------------------------------
@@ -399,7 +412,7 @@ def test_whatever_happens_the_columns_of_a_hedged_run_add_up() -> None:
 def test_the_seconds_of_two_calls_side_by_side_count_once() -> None:
     story: list[ev.Event] = [
         started(0.0, 0, 1, 0),
-        started(10.0, 0, 2, 1),
+        *doubled(10.0, 0, 1, 2, 1),
         ev.AttemptSucceeded(14.0, 0, 2),
         ev.CancelRequested(14.0, 0, 1, "outrun"),
         started(14.0, 1, 3, 1),

@@ -216,19 +216,21 @@ def test_with_two_calls_for_one_task_the_time_until_the_first_answer_counts() ->
     story: list[ev.Event] = [
         ev.RunStarted(0.0),
         ev.AttemptStarted(0.0, 0, 1, 1, 0, 0, 0),
-        ev.AttemptStarted(4.0, 0, 2, 2, 0, 0, 1),
+        ev.AttemptDoubled(4.0, 0, 1, 2),
+        ev.AttemptStarted(4.0, 0, 2, 1, 0, 0, 1),
         ev.AttemptSucceeded(6.0, 0, 2),
+        ev.CancelRequested(6.0, 0, 1, "outrun"),
         ev.TaskSucceeded(6.0, 0),
-        ev.CancelRequested(6.0, 0, 1),
         ev.AttemptStarted(6.0, 1, 3, 1, 0, 0, 1),
-        ev.AttemptCancelled(6.5, 0, 1),
+        ev.AttemptCancelled(6.5, 0, 1, "outrun"),
         ev.AttemptSucceeded(8.0, 1, 3),
         ev.TaskSucceeded(8.0, 1),
         ev.RunFinished(8.0, "succeeded"),
     ]
     assert steps(booked(story, graph), graph) == [("a", {"model": 6.0}), ("b", {"model": 2.0})]
     assert task_times(chronicle_of(story), graph.dependencies) == [{"model": 6.0}, {"dependency": 6.0, "model": 2.0}]
-    first_fails = [*story[:3], ev.AttemptFailed(5.0, 0, 1, FailureKind.SERVER), *story[3:5], *story[6:7], *story[8:]]
+    failure = ev.AttemptFailed(5.0, 0, 1, FailureKind.SERVER)
+    first_fails = [*story[:4], failure, story[4], *story[6:8], *story[9:]]
     assert steps(booked(first_fails, graph), graph) == [("a", {"model": 6.0}), ("b", {"model": 2.0})]
 
 

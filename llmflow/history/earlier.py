@@ -20,7 +20,7 @@ from llmflow.scheduling.events import EVENTS, AttemptCancelled, AttemptStarted, 
 _OF_TASKS = ("task", "parent", "first")
 _TASKS = {kind: [f for f in kind._fields if f in _OF_TASKS] for kind in EVENTS.values()}
 _TASKS[TaskBlocked] = ["task", "cause"]
-_ATTEMPTS = {kind for kind in EVENTS.values() if "attempt" in kind._fields}
+_ATTEMPTS = {kind: [f for f in kind._fields if f in ("attempt", "copy")] for kind in EVENTS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,7 @@ class Numbering:
         """`event` as it is stored. Negative integers (no parent, no cause) mean the same everywhere."""
         kind = type(event)
         changes = {f: getattr(event, f) + self.task for f in _TASKS[kind] if getattr(event, f) >= 0}
-        if kind in _ATTEMPTS:
-            changes["attempt"] = event.attempt + self.attempt  # type: ignore[union-attr]
+        changes |= {f: getattr(event, f) + self.attempt for f in _ATTEMPTS[kind]}
         return event._replace(**changes) if changes else event
 
     def record(self, task: TaskRecord) -> TaskRecord:

@@ -69,12 +69,13 @@ class Chronicle:
         """When the run ended, NaN as long as it has not."""
         self._seconds = array("d")
         self._invalid: set[int] = set()
-        self._calls: dict[int, int] = {}
-        """Task → how many calls of its attempt are under way that have not been outrun."""
+        self._doubled: dict[int, set[int]] = {}
+        """Task with several calls of one attempt under way → those that have not been outrun."""
         self._outrun: set[int] = set()
         self._timers: dict[int, int] = {}
         self._on: dict[type[Any], Callable[[Any], None]] = {
             ev.AttemptStarted: self._started,
+            ev.AttemptDoubled: self._attempt_doubled,
             ev.AttemptSucceeded: self._succeeded,
             ev.AttemptFailed: self._failed,
             ev.AttemptCancelled: self._cancelled,
@@ -146,38 +147,46 @@ class Chronicle:
         self.number.end.append(number)
 
     def _started(self, event: ev.AttemptStarted) -> None:
-        if event.pool == CONTROL:
-            self._note(EVALUATED, event.at, event.task, event.pool)
-            return
-        calls = self._calls.get(event.task, 0)
-        self._note(DOUBLED if calls else STARTED, event.at, event.task, event.pool)
-        self._calls[event.task] = calls + 1
+        code = EVALUATED if event.pool == CONTROL else STARTED
+        if self._doubled and event.attempt in self._doubled.get(event.task, ()):
+            code = DOUBLED
+        self._note(code, event.at, event.task, event.pool)
+
+    def _attempt_doubled(self, event: ev.AttemptDoubled) -> None:
+        self._doubled.setdefault(event.task, {event.attempt}).add(event.copy)
 
     def _cancel_requested(self, event: ev.CancelRequested) -> None:
         if event.reason == "outrun":
             self._outrun.add(event.attempt)
 
     def _succeeded(self, event: ev.AttemptSucceeded) -> None:
-        self._ended(OUTCOMES.get(event.outcome, PROCEEDED), event)
+        code = OUTCOMES.get(event.outcome, PROCEEDED)
+        if self._doubled or self._outrun:
+            code = self._beside(event.task, event.attempt, code)
+        self._note(code, event.at, event.task, event.attempt)
 
     def _failed(self, event: ev.AttemptFailed) -> None:
-        self._ended(FAILED, event)
+        self._gave_nothing(FAILED, event)
 
     def _cancelled(self, event: ev.AttemptCancelled) -> None:
-        self._ended(CANCELLED, event)
+        self._gave_nothing(CANCELLED, event)
 
-    def _ended(self, code: int, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> None:
+    def _gave_nothing(self, code: int, event: ev.AttemptFailed | ev.AttemptCancelled) -> None:
+        if self._doubled or self._outrun:
+            code = self._beside(event.task, event.attempt, code)
+        self._note(code, event.at, event.task, event.attempt)
+
+    def _beside(self, task: int, attempt: int, code: int) -> int:
         """An attempt beside which another one goes on, or has answered, ends nothing of its task's."""
-        task, attempt = event.task, event.attempt
         if attempt in self._outrun:
             self._outrun.discard(attempt)
-            code = OUTRUN
-        elif self._calls.get(task, 0) > 1 and code in (FAILED, CANCELLED):
-            self._calls[task] -= 1
-            code = OUTRUN
-        else:
-            self._calls.pop(task, None)
-        self._note(code, event.at, task, attempt)
+            return OUTRUN
+        calls = self._doubled.get(task, set())
+        calls.discard(attempt)
+        if calls and code in (FAILED, CANCELLED):
+            return OUTRUN
+        self._doubled.pop(task, None)
+        return code
 
     def _timer_set(self, event: ev.TimerSet) -> None:
         self._timers[event.timer] = event.task

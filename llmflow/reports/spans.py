@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from llmflow.reports.packed import SIZE, Packed
 from llmflow.scheduling.events import (
     AttemptCancelled,
+    AttemptDoubled,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
@@ -21,6 +22,7 @@ from llmflow.scheduling.events import (
     TaskFailed,
 )
 from llmflow.scheduling.pools import CONTROL
+from llmflow.scheduling.statistics import OUTRUN
 
 
 class Span(NamedTuple):
@@ -108,15 +110,14 @@ class Spans:
         self.failures: dict[int, tuple[str, str]] = {}
         """Task → (kind, detail) of every task that failed, accepted ones included."""
         self.copies = 0
-        """Second calls, of attempts that were running already."""
+        """Second calls of running attempts."""
         self.overtaken = 0
         """Second calls that answered first."""
+        self._open: dict[int, AttemptStarted] = {}
         self._doubles: set[int] = set()
         """Second calls under way."""
-        self._open: dict[int, AttemptStarted] = {}
         self._outrun: set[int] = set()
-        self._calls: dict[int, int] = {}
-        """Task → how many calls of its attempt are under way that have not been outrun."""
+        """Attempts under way that another call was faster than."""
 
     def on_events(self, events: Iterable[Event]) -> None:
         """Note what the events say; attempts that hold no worker are left out."""
@@ -125,34 +126,28 @@ class Spans:
             if type(event) is AttemptStarted:
                 if event.pool != CONTROL:
                     begun[event.attempt] = event
-                    calls = self._calls.get(event.task, 0)
-                    self._calls[event.task] = calls + 1
-                    if calls:
-                        self.copies += 1
-                        self._doubles.add(event.attempt)
-            elif type(event) is CancelRequested:
-                if event.reason == "outrun":
-                    self._outrun.add(event.attempt)
             elif type(event) in _ENDS:
                 start = begun.pop(event.attempt, None)  # type: ignore[union-attr]
                 if start is not None:
-                    self._end(start, event.at, ok=type(event) is AttemptSucceeded)
+                    ok, outrun = type(event) is AttemptSucceeded, False
+                    if self._doubles or self._outrun:
+                        outrun = self._ended(start.attempt, ok=ok)
+                    self.spans.add(start.task, start.pool, start.worker, start.at, event.at, ok, outrun)
             elif type(event) is TaskFailed:
                 self.failures[event.task] = (str(event.kind), event.detail)
+            elif type(event) is AttemptDoubled:
+                self.copies += 1
+                self._doubles.add(event.copy)
+            elif type(event) is CancelRequested and event.reason == OUTRUN:
+                self._outrun.add(event.attempt)
 
-    def _end(self, start: AttemptStarted, at: float, *, ok: bool) -> None:
-        task = start.task
-        if start.attempt in self._doubles:
-            self._doubles.discard(start.attempt)
-            self.overtaken += ok and start.attempt not in self._outrun
-        outrun = start.attempt in self._outrun
-        if outrun:
-            self._outrun.discard(start.attempt)
-        elif not ok and self._calls.get(task, 0) > 1:
-            self._calls[task] -= 1
-        else:
-            self._calls.pop(task, None)
-        self.spans.add(task, start.pool, start.worker, start.at, at, ok, outrun)
+    def _ended(self, attempt: int, *, ok: bool) -> bool:
+        """True where another call of the same attempt was faster."""
+        outrun = attempt in self._outrun
+        self._outrun.discard(attempt)
+        self.overtaken += ok and not outrun and attempt in self._doubles
+        self._doubles.discard(attempt)
+        return outrun
 
 
 def seconds_held(spans: Iterable[Span], tasks: int) -> array[float]:

@@ -105,8 +105,7 @@ class AttemptStarted(NamedTuple):
     """`pool` is -1 for a control step (a value, a condition): it holds no worker.
 
     `number` counts the attempts of the task from 1, and is 0 where only its condition is evaluated;
-    `worker` counts from 0 inside its pool. While an attempt of the task is running, another start
-    with its number is a second call of the same attempt (a hedge).
+    `worker` counts from 0 inside its pool. A second call has the number of the attempt that it doubles.
     """
 
     at: float
@@ -128,6 +127,15 @@ class TimerSet(NamedTuple):
     task: int
     due: float
     cause: str
+
+
+class AttemptDoubled(NamedTuple):
+    """`copy` is a second call of the running `attempt` (a hedge): its own `AttemptStarted` is the next event."""
+
+    at: float
+    task: int
+    attempt: int
+    copy: int
 
 
 class AlarmSet(NamedTuple):
@@ -210,6 +218,7 @@ Reported = (
 )
 Decided = (
     AttemptStarted
+    | AttemptDoubled
     | TimerSet
     | AlarmSet
     | CancelRequested
@@ -238,6 +247,7 @@ EVENTS: dict[str, type[Event]] = {
         ApprovalGiven,
         StopRequested,
         AttemptStarted,
+        AttemptDoubled,
         TimerSet,
         AlarmSet,
         CancelRequested,

@@ -499,6 +499,7 @@ class Scheduler:
                 self._doubled_items[attempt] = self._doubled_items[self._attempts + 1] = group
             self._attempts += 1
             hedger.doubled(attempt, self._attempts, at)
+            self._decide(ev.AttemptDoubled(at, task, attempt, self._attempts))
             self._decide(ev.AttemptStarted(at, task, self._attempts, number, pool, endpoint, worker, candidate))
 
     def _is_idle(self, pool: int) -> bool:

@@ -47,7 +47,7 @@ SUCCEEDED, SKIPPED, BLOCKED, FAILED, CANCELLED, ACCEPTED = map(
 )
 
 MOVES: dict[type[Any], tuple[frozenset[int], int | None]] = {
-    ev.AttemptStarted: (frozenset({READY, RUNNING}), RUNNING),
+    ev.AttemptStarted: (frozenset({READY}), RUNNING),
     ev.AttemptSucceeded: (frozenset({RUNNING}), None),
     ev.AttemptFailed: (frozenset({RUNNING}), None),
     ev.AttemptCancelled: (frozenset({RUNNING}), None),
@@ -181,6 +181,7 @@ class RunState:
             ev.ApprovalGiven: self._approval_given,
             ev.RunPaused: self._nothing,
             ev.AttemptStarted: self._attempt_started,
+            ev.AttemptDoubled: self._attempt_doubled,
             ev.AttemptSucceeded: self._attempt_succeeded,
             ev.AttemptFailed: self._attempt_ended,
             ev.AttemptCancelled: self._attempt_ended,
@@ -276,8 +277,8 @@ class RunState:
         if event.attempt in self.running:
             raise IllegalEvent(f"AttemptStarted of attempt {event.attempt}, which is running already")
         task = event.task
-        if self.status[task] == RUNNING:
-            self._double(event)
+        if self.copies and event.attempt in self.copies:
+            self._copy_started(event)
         else:
             self._move(event)
             if event.number:
@@ -287,15 +288,20 @@ class RunState:
         at, _, attempt, number, pool, endpoint, worker, candidate = event
         self.running[attempt] = new_tuple(Running, (task, pool, endpoint, worker, at, number, candidate))
 
-    def _double(self, event: ev.AttemptStarted) -> None:
-        """A second call of the attempt that is running: no attempt more, so no limit of attempts sees it."""
-        rivals = self.doubled.get(event.task)
-        if rivals is None:
-            rivals = {a for a, r in self.running.items() if r.task == event.task and a not in self.lost}
-        if not event.number or any(self.running[rival].number != event.number for rival in rivals):
-            raise IllegalEvent(f"AttemptStarted of {self.graph.names[event.task]} while another of it is running")
-        self.doubled[event.task] = rivals | {event.attempt}
-        self.copies.add(event.attempt)
+    def _attempt_doubled(self, event: ev.AttemptDoubled) -> None:
+        task, running = event.task, self.running.get(event.attempt)
+        if running is None or running.task != task or event.attempt in self.lost:
+            raise IllegalEvent(f"AttemptDoubled of attempt {event.attempt}, which is not running for its task")
+        self.doubled.setdefault(task, {event.attempt}).add(event.copy)
+        self.copies.add(event.copy)
+
+    def _copy_started(self, event: ev.AttemptStarted) -> None:
+        """No attempt more, so no limit of attempts sees it."""
+        calls = self.doubled.get(event.task, ())
+        if event.attempt not in calls or any(
+            self.running[a].number != event.number for a in calls if a in self.running
+        ):
+            raise IllegalEvent(f"AttemptStarted of attempt {event.attempt} is no second call of what is running")
 
     def decides(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptCancelled) -> bool:
         """False where this end changes nothing for its task: it was outrun, or another call of the attempt goes on."""
