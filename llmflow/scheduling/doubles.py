@@ -21,6 +21,9 @@ TOO_ALIKE = 0.9
 OTHERS_COUNT_AS = 30
 """As many doubles of its own at most, for a task, as the doubles of all others on its model."""
 
+ODD = 0.05
+"""The share of doubles that are believed to be chance whatever the correlation: no single one decides."""
+
 _STEPS = 50
 _NORMAL = NormalDist()
 
@@ -141,13 +144,15 @@ def _scores(double: Double, durations: Durations) -> tuple[float, bool, float, b
 
 
 def _likelihood(scores: tuple[float, bool, float, bool], rho: float) -> float:
-    """The logarithm, less what does not depend on `rho`."""
+    """The logarithm of how much likelier this is at `rho` than if the calls had nothing to do with each other."""
     x, x_cut, y, y_cut = scores
     spread = sqrt(1 - rho * rho)
     if x_cut and y_cut:
         return 0.0
     if x_cut:
-        return log(max(1e-300, _NORMAL.cdf((rho * y - x) / spread)))
-    if y_cut:
-        return log(max(1e-300, _NORMAL.cdf((rho * x - y) / spread)))
-    return -log(spread) - ((x * x + y * y) * rho * rho - 2 * rho * x * y) / (2 * spread * spread)
+        likelier = _NORMAL.cdf((rho * y - x) / spread) / _NORMAL.cdf(-x)
+    elif y_cut:
+        likelier = _NORMAL.cdf((rho * x - y) / spread) / _NORMAL.cdf(-y)
+    else:
+        likelier = exp((2 * rho * x * y - (x * x + y * y) * rho * rho) / (2 * spread * spread)) / spread
+    return log((1 - ODD) * likelier + ODD)
