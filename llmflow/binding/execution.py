@@ -42,7 +42,7 @@ from llmflow.providers.registry import create
 from llmflow.reports.chronicle import Chronicle
 from llmflow.reports.plan_json import decision_json
 from llmflow.reports.spans import Spans
-from llmflow.reports.summary import RunSummary, summarise
+from llmflow.reports.summary import RunSummary, makespan_of, summarise
 from llmflow.reports.summary_text import run_json
 from llmflow.reports.time_booking import TimeBooking, book_time, booking_json
 from llmflow.reports.time_limit_text import limits_json
@@ -374,6 +374,8 @@ class _Run:
 
     def _result(self, status: str, received: int) -> RunResult:
         usage = self.values.all_usage()
+        booking = self._booking()
+        self.chronicle = Chronicle()  # read for the last time; a long run's is not small, and summing up needs room
         summary = summarise(
             self.state,
             self.compiled.pools,
@@ -384,7 +386,6 @@ class _Run:
         )
         outputs, problem = printed(self.nodes.root, self.values)
         document = run_json(summary, self.state, run=self.id, outputs=outputs, usage=usage)
-        booking = self._booking(summary)
         if booking is not None:
             document["time"] = booking_json(booking, self.compiled.graph.names)
         document["resumed"] = self.options.earlier is not None
@@ -426,11 +427,11 @@ class _Run:
             whole.spans.add(*span)
         return whole
 
-    def _booking(self, summary: RunSummary) -> TimeBooking | None:
+    def _booking(self) -> TimeBooking | None:
         if self.options.earlier is not None:
             return None
         pools = [pool.name for pool in self.compiled.pools]
-        return book_time(self.chronicle, Waits(self.state.graph), pools, makespan=summary.makespan)
+        return book_time(self.chronicle, Waits(self.state.graph), pools, makespan=makespan_of(self.state, self.finals))
 
     def failed_tasks(self) -> list[str]:
         """Names of the tasks that have failed so far and that their authors did not accept."""

@@ -150,13 +150,22 @@ class Spans:
         return outrun
 
 
-def seconds_held(spans: Iterable[Span], tasks: int) -> array[float]:
+def seconds_held(spans: Sequence[Span], tasks: int) -> array[float]:
     """Task → the seconds in which its attempts held a worker; where two calls of one ran side by side, once.
 
     `spans` in order of their ends. What an outrun call took until it let go is not its task's any more.
     """
-    held, since, until = (array("d", bytes(8 * tasks)) for _ in range(3))
+    held, seen = array("d", bytes(8 * tasks)), bytearray(tasks)
+    since: dict[int, float] = {}
+    for span in spans:
+        if seen[span.task]:
+            since[span.task] = 0.0
+        seen[span.task] = 1
+    until = dict(since)  # both only of tasks with several calls: most have one
     for task, _, _, start, end, _, outrun in spans:
+        if task not in since:
+            held[task] = end - start
+            continue
         if outrun:
             end = min(end, until[task])
         if start >= until[task]:

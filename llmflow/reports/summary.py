@@ -100,7 +100,7 @@ def summarise(
     graph = realised_graph(state)
     spans = story.spans.without(left_out)
     held, pool_of = _realised(graph, spans)
-    makespan = max((at for t, at in enumerate(state.ended_at) if not isnan(at) and t not in left_out), default=0.0)
+    makespan = makespan_of(state, left_out)
     bound = lower_bound_of(graph, held, pool_of, pools, workers)
     path = realised_path(graph, state, spans)
     return RunSummary(
@@ -125,6 +125,11 @@ def summarise(
             for task, (kind, detail) in story.failures.items()
         ),
     )
+
+
+def makespan_of(state: RunState, left_out: Container[int] = ()) -> float:
+    """When the last task ended, `left_out` aside; 0 where none has."""
+    return max((at for t, at in enumerate(state.ended_at) if not isnan(at) and t not in left_out), default=0.0)
 
 
 def _realised(graph: Graph, spans: Sequence[Span]) -> tuple[array[float], array[int]]:
