@@ -180,7 +180,7 @@ tasks:
 """
     plan = plan_of(pipeline(tmp_path, text))
     assert [row["task"] for row in plan["schedule"]] == ["first", "urgent", "long"]
-    assert plan["decision"]["reason"] == "the author's priorities come first"
+    assert plan["decision"]["reason"] == "no order beat the critical path as planned"
     calm = plan_of(pipeline(tmp_path, text.replace(", priority: 5", "")))
     assert [row["task"] for row in calm["schedule"]] == ["long", "first", "urgent"]
 

@@ -158,8 +158,14 @@ class LeanSchedules:
         return [worker for _, worker in held]
 
 
-def machine_of(graph: Graph, workers: Sequence[int], pool_of: Sequence[int], cap: int = 0) -> LeanSchedules:
-    """Schedules of a graph of which nothing is known but the pool of each task and the workers of each pool."""
-    specs = {pool: TaskSpec(pools=(pool,)) for pool in set(pool_of)}
+def machine_of(
+    graph: Graph, workers: Sequence[int], pool_of: Sequence[int], *, cap: int = 0, urgencies: Sequence[int] = ()
+) -> LeanSchedules:
+    """Schedules of a graph of which nothing is known but the pool of each task and the workers of each pool.
+
+    `urgencies`: the authors' priorities, per task.
+    """
+    wanted = list(zip(pool_of, urgencies or [0] * len(graph), strict=True))
+    specs = {(pool, urgency): TaskSpec(pools=(pool,), priority=urgency) for pool, urgency in set(wanted)}
     pools = [PoolSpec(str(i), n) for i, n in enumerate(workers)]
-    return LeanSchedules(graph, [specs[pool] for pool in pool_of], pools, workers=cap)
+    return LeanSchedules(graph, [specs[both] for both in wanted], pools, workers=cap)

@@ -2,7 +2,9 @@
 
 Where every duration is certain, the critical path's order is improved by search (`improve`); where
 durations are uncertain, a portfolio of orders is tried on common sampled durations (`portfolio`).
-Both have a budget of real time, by default a share of the run that no one notices. Where the budget
+Where that search cannot go (items still to come, authors' priorities, a cap over unlike pools) some ranks
+are tried on the dispatcher itself (`trial`).
+Each has a budget of CPU time, by default a share of the run that no one notices. Where the budget
 does not suffice, or there is nothing to go by, the critical path on expected durations stands.
 
 A plan may let a worker idle on purpose, which no order of priorities can express. It is followed (see
@@ -61,10 +63,8 @@ def decide(setting: Setting) -> Decision:
     holding = [e for e, pool in zip(setting.estimates, setting.pools, strict=True) if pool >= 0 and e.mean]
     if all(e.source == "default" for e in holding):
         return critical_path("no history: the shape of the graph decides")
-    if any(setting.urgencies):
-        return critical_path("the author's priorities come first")
     beliefs = with_spread(setting.estimates)
-    if setting.grows or machine is None:
+    if setting.grows or machine is None or len(set(setting.urgencies)) > 1:
         return _tried(setting, beliefs, reference)
     workers, pool_of = machine
     if any(e.sd for e in beliefs):
@@ -142,7 +142,13 @@ def _tried(setting: Setting, beliefs: Sequence[Estimate], reference: list[float]
     sizes = [setting.workers[pool] or setting.cap if pool >= 0 else 0 for pool in setting.pools]
     orders = stage_orders(setting.graph, beliefs, sizes, counts)
     choice = try_out(
-        machine_of(expansion.graph, setting.workers, pool_of, setting.cap),
+        machine_of(
+            expansion.graph,
+            setting.workers,
+            pool_of,
+            cap=setting.cap,
+            urgencies=[setting.urgencies[stage] for stage in expansion.stages] if setting.urgencies else (),
+        ),
         {name: [order[stage] for stage in expansion.stages] for name, order in orders.items()},
         expected,
         seed=setting.seed,
