@@ -131,7 +131,7 @@ def test_a_straggler_that_the_run_does_not_wait_for_is_not_doubled() -> None:
 
 def test_where_the_share_is_used_up_fast_only_what_is_last_already_is_doubled() -> None:
     edges = {name: [] for name in "abc"} | {name: ["a"] for name in "defghijklm"}
-    ranks = [30.0, 8.0, 20.0] + [1.0] * 10
+    ranks = [24.0, 8.0, 20.0] + [1.0] * 10
     for extra, doubled in ((1.0, [1]), (0.1, [])):
         rules = Hedging({1: HedgeRule(10.0)}, ranks, [5.0] * 3 + [1.0] * 10, [True] * 13, extra)
         core = scheduler(edges, rules)

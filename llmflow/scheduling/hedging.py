@@ -107,14 +107,14 @@ class Hedger:
         self._running.discard(attempt)
 
     def _is_needed(self, attempt: int, at: float) -> bool:
-        """The run would end later for this attempt if it took as long again.
+        """The run would end later for this attempt if it took half as long again.
 
         Where second calls are used up faster than the run goes on: if it ended now. Else the other
         calls under way, and what is behind them, take longer anyhow, as far as means tell.
         """
         hedging, watched = self._hedging, self._open[attempt]
         lavish = (self.copies + 1) * self._planned <= self.allowed * self._made
-        end = at + (at - watched.since if lavish else 0.0)
+        end = at + ((at - watched.since) / 2 if lavish else 0.0)
         return end + hedging.ranks[watched.stage] - hedging.means[watched.stage] >= self._latest_end(attempt)
 
     def _latest_end(self, but: int) -> float:
