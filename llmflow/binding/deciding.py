@@ -53,7 +53,8 @@ def decide(
     pool_of = [CONTROL if spec.final else pool for spec, pool in zip(compiled.specs, compiled.pool_of, strict=True)]
     grows = any(stage.is_item for stage in compiled.stages)
     expansion = None
-    if grows and expected is not None and policy == STOCHASTIC:
+    known = any(e.source != "default" for e in beliefs)
+    if grows and known and budget_s != 0 and expected is not None and policy == STOCHASTIC:
         with suppress(TooLargeToPlan):
             planned = expected()
             expansion = Expansion(planned.graph, planned.stages)
