@@ -101,7 +101,7 @@ def test_forecasts_that_are_too_narrow_are_called_so(tmp_path: Path) -> None:
 def test_without_a_forecast_it_says_how_to_get_one(tmp_path: Path) -> None:
     ended = llmflow("stats", "--calibration", "--store", str(tmp_path / "none"))
     assert (ended.code, ended.out) == (0, "")
-    assert ended.err.startswith("nothing was foretold yet in ")
+    assert ended.err.startswith("no run to judge in ")
 
 
 def test_a_run_keeps_a_forecast_of_its_time_and_of_its_tokens(tmp_path: Path) -> None:

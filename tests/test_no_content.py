@@ -32,6 +32,9 @@ def test_nothing_that_was_said_is_left_and_nobody_can_go_on(tmp_path: Path, own_
         "run RUN kept no content (--no-content), so nobody can go on with it\n  hint: run it anew\n"
     )
     assert llmflow("show", "last").code == 0
+    shown = llmflow("show", "last", "ask").out
+    assert "content     not kept (--no-content)\n" in shown
+    assert shown.splitlines()[-1].startswith("  mock/m · "), "no answer is made up in its place"
     assert llmflow("stats", str(path)).code == 0
 
 

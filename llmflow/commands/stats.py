@@ -79,7 +79,10 @@ def calibration(
     elif found:
         deliver(render_scores(found, line_length()), output)
     else:
-        say(f"nothing was foretold yet in {directory}: a forecast needs a run before it, or estimates")
+        say(
+            f"no run to judge in {directory}: a forecast needs a run before it, or estimates; runs that failed, "
+            "went on, or had answers of earlier runs are left out"
+        )
     return 0
 
 

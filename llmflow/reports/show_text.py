@@ -23,6 +23,9 @@ SLOWEST = 5
 STEPS = 6
 """How many tasks are named beside each part of the time."""
 
+NOT_KEPT = object()
+"""The output of an answer of which nothing was kept: null is an answer too."""
+
 _TASKS = (
     Column("TASK", most=32),
     Column("STATUS"),
@@ -82,6 +85,11 @@ def render_task(facts: RunFacts, task: PastTask, attempts: Sequence[PastAttempt]
         lines.append(_labelled("behind", ", ".join(one_line(names[d]) for d in task.facts.dependencies)))
     if task.failure is not None:
         lines.append(_labelled("failure", _reason(*task.failure)))
+    if facts.options.get("no_content"):
+        lines.append(_labelled("content", "not kept (--no-content)"))
+        attempts = [
+            one if one.answer is None else one._replace(answer=_without_content(one.answer)) for one in attempts
+        ]
     parts = ["\n".join(lines), *(_attempt_text(attempt) for attempt in attempts)]
     return "\n\n".join(parts)
 
@@ -225,6 +233,10 @@ def _attempt_text(attempt: PastAttempt) -> str:
     return "\n".join(lines)
 
 
+def _without_content(answer: Answer) -> Answer:
+    return answer._replace(messages=(), output=NOT_KEPT, text=None)
+
+
 def _answer_lines(answer: Answer) -> list[str]:
     by = f" as {answer.answered_by}" if answer.answered_by and not answer.model.endswith(answer.answered_by) else ""
     first = "" if answer.first_token is None else f", first token after {seconds_text(answer.first_token)}"
@@ -235,7 +247,8 @@ def _answer_lines(answer: Answer) -> list[str]:
     lines = [f"  {one_line(' · '.join(fact for fact in facts if fact))}"]
     for turn in answer.messages:
         lines += _block(str(turn.get("role", "")), turn.get("content", ""))
-    lines += _block("answer", answer.output if answer.text is None else answer.text)
+    if answer.output is not NOT_KEPT:
+        lines += _block("answer", answer.output if answer.text is None else answer.text)
     if answer.text is not None:
         lines += _block("output", answer.output)
     return lines

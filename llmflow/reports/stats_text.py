@@ -23,6 +23,9 @@ BINS, BAR = 8, 40
 
 FINDINGS = 10
 
+UNKNOWN_COST = "no price"
+"""What stands where tokens are known and nobody has said what they cost."""
+
 CSV_HEAD = (
     "task", "model", "count", "failed", "mean", "sd", "p50", "p90", "min", "max", "input_tokens", "output_tokens",
     "pipeline", "item", "cv", "p99", "trend", "attempts", "failure_rate", "executions", "retry_rate", "prompts",
@@ -39,7 +42,7 @@ _DURATIONS = (
 )
 _DOINGS = (
     Column("TASK", most=32),
-    *(Column(head, right=True) for head in ("TRIES", "FAILED", "RETRIED", "IN", "OUT", "ON PATH", "SHARE")),
+    *(Column(head, right=True) for head in ("TRIES", "FAILED", "RETRIED", "IN", "OUT", "COST", "ON PATH", "SHARE")),
     Column("READY BUT WAITED", most=40),
     Column("BEHIND", right=True),
 )
@@ -195,6 +198,7 @@ def _doings(row: TaskRow, path: PathRow | None) -> list[str]:
         share_text(row.retry_rate) if row.retried else "-",
         "-" if entered is None else f"{entered:,.0f}",
         "-" if left is None else f"{left:,.0f}",
+        UNKNOWN_COST if row.model else "-",
     ]
     if path is None:
         return [*cells, "-", "-", "-", "-"]
