@@ -82,17 +82,17 @@ class Lessons:
         assert self._rank is not None
         estimates = list(self._beliefs.estimates)
         compiled, status = self._compiled, self._state.status
-        strangers: dict[tuple[str, Estimate | None], Estimate] = {}
+        strangers: dict[tuple[tuple[str, ...], Estimate | None], Estimate] = {}
+        """(model, the author's word) → what is believed of every task of which nothing else is known."""
         for stage, written in self._beliefs.asked:
             if stage.index < compiled.stages.static and status[stage.index] >= FIRST_SETTLED:
                 continue  # nobody asks for its rank any more
-            subject = subject_of(compiled, stage, written)
             if self._learner.knows(stage.name):
-                estimates[stage.index] = self._learner.estimate(subject)
+                estimates[stage.index] = self._learner.estimate(subject_of(compiled, stage, written))
                 continue
-            kind = (subject.model, written)
+            kind = (compiled.models[stage.index][:1], written)
             if kind not in strangers:
-                strangers[kind] = self._learner.estimate(subject)
+                strangers[kind] = self._learner.estimate(subject_of(compiled, stage, written))
             estimates[stage.index] = strangers[kind]
         self._rerank(self._rank(estimates))
         self.renewed += 1
