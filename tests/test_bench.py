@@ -60,7 +60,16 @@ TABLES = {
         ["", "due", "makespan, s", "off by", "within 2 %", "lower bound", "utilisation"],
         ["4 workers, critical-path", "unlimited"],
     ),
+    "reliability": (
+        ["", "runs", "kills", "calls", "paid twice", "in flight", "just answered", "lost", "ended otherwise"],
+        ["llmflow"],
+    ),
 }
+if sys.platform == "linux":  # it reads /proc
+    TABLES["soak"] = (
+        ["", "resident MB", "descriptors", "asyncio tasks"],
+        [*(f"{share}% of 100 items" for share in (1, 10, 25, 50, 75, 100)), "after the run"],
+    )
 
 
 def rows_of(text: str) -> list[list[str]]:
