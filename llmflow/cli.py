@@ -113,7 +113,8 @@ def run(
 
     llmflow run hello.yaml -i text="Ada met Grace."
     """
-    from llmflow.commands.run import RunCommand, Words
+    from llmflow.binding.words import Words
+    from llmflow.commands.run import RunCommand
 
     words = Words(
         inputs=tuple(inputs),

@@ -203,7 +203,8 @@ class DiesAtCommit:
 
 def carry_out(job: Job) -> int:
     """The job as the command line would do it; its words for people go to the log."""
-    from llmflow.commands.run import RunCommand, Words
+    from llmflow.binding.words import Words
+    from llmflow.commands.run import RunCommand
     from llmflow.errors import LlmflowError
 
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -18,7 +18,6 @@ from fake_server import FakeServer, prompt_of
 from kill_child import FILLINGS, LIMITS, Job, Killers
 
 from llmflow.binding.resuming import cut_off
-from llmflow.commands.console import as_json
 from llmflow.errors import StoreError
 from llmflow.history import stories
 from llmflow.history.store import Store
@@ -175,7 +174,7 @@ class Trials:
             code = self._job(store, run, "safe" if mode == "after" else mode, *_when(mode, at))
             made = self._paid()[begun:]
             self._fault("lost", sorted(answered.intersection(made)), kills)
-            if code == 0 or self._had_ended(store, code):
+            if code == 0:
                 break
             words = self._log.read_text(encoding="utf-8") if self._log.exists() else ""  # killed before it had a log
             if code != (NO_ROOM if mode in (*FILLINGS, *LIMITS) else KILLED):
@@ -196,18 +195,6 @@ class Trials:
         self._fault("lost", sorted((again - excused).elements()), kills)
         if (self.folder / "out").read_bytes() != self.expected:
             self._fault("different", ["outputs"], kills)
-
-    def _had_ended(self, store: Path, code: int) -> bool:
-        """Killed between its last commit and its last word: there is nothing to go on with, and history has it all."""
-        if code != 2:
-            return False
-        with Store.open(store, read_only=True) as history:
-            run = stories.runs(history)[0]
-        if run.status != "succeeded" or run.outcome is None:
-            return False
-        outputs = run.outcome.summary["outputs"]
-        (self.folder / "out").write_text(f"{outputs if isinstance(outputs, str) else as_json(outputs)}\n", "utf-8")
-        return True
 
     def _fault(self, kind: str, labels: Sequence[str], kills: object) -> None:
         if labels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections import Counter
 from os import environ
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any
 
 import pytest
 from command_line import PROGRAM, llmflow, pipeline
+
+from llmflow import run
+from llmflow.errors import UsageError
 
 HEAD = "name: resume\nproviders: {mock: {answers: %s}}\ndefaults: {model: mock/any, retry: {max_attempts: 1}}\n"
 
@@ -68,7 +72,9 @@ def test_after_a_failure_only_what_failed_and_what_it_held_up_is_asked(folder: F
     assert (code, second["run"], second["outputs"]) == (0, first["run"], {"c": "C", "d": "D"})
     assert folder.paid() == {"b": 1, "c": 1}
     ended = llmflow("run", "--resume", first["run"], cwd=folder.path)
-    assert ended.code == 2
+    assert (ended.code, json.loads(ended.out)) == (0, {"c": "C", "d": "D"})
+    assert ended.err == f"run {first['run']} has succeeded already: these are its outputs\n"
+    assert folder.paid() == {}
 
 
 def test_a_changed_prompt_re_runs_that_task_and_those_whose_own_input_changed(folder: Folder) -> None:
@@ -144,3 +150,73 @@ def test_where_nothing_can_go_on_it_says_so(folder: Folder) -> None:
     assert (ended.code, ended.out) == (2, "")
     assert folder.run()[0] == 0
     assert llmflow("run", "p.yaml", "--resume", cwd=folder.path).code == 2
+
+
+def test_a_run_that_died_between_its_last_commit_and_its_outputs_gives_them_when_it_is_resumed(folder: Folder) -> None:
+    """What is left of it beside a whole story is the lock that its process could not let go of."""
+    store = folder.path / "store"
+    folder.write(GOOD, CHAIN)
+    code, said = folder.run("--store", str(store))
+    assert code == 0
+    folder.paid()
+    lock = store / "locks" / said["run"]
+    lock.touch()
+    code, again = folder.run("--resume", "--store", str(store))
+    assert (code, again, folder.paid(), lock.exists()) == (0, said, {}, False)
+    assert llmflow("run", "p.yaml", "--resume", "--store", str(store), cwd=folder.path).code == 2
+
+
+def test_the_calls_in_flight_are_told_with_what_the_same_tasks_took_before(folder: Folder) -> None:
+    folder.write(GOOD, CHAIN)
+    assert folder.run()[0] == 0
+    folder.write({**GOOD, "b": {"text": "B", "delay": 60}, "d": {"text": "D", "delay": 60}}, CHAIN)
+    folder.paid()
+    child = subprocess.Popen(
+        [*PROGRAM, "run", "p.yaml"],
+        cwd=folder.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**environ, "LLMFLOW_MOCK_CALLS": str(folder.calls)},
+    )
+    while not folder.calls.exists() or len(folder.calls.read_text().splitlines()) < 3:
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.kill()
+    child.wait()
+    folder.write(GOOD, CHAIN)
+    ended = llmflow("run", "p.yaml", "--resume", cwd=folder.path)
+    told = "2 calls had no known end and may have been paid for, for about 3 + 2 tokens by earlier calls: d, b"
+    assert ended.err.splitlines()[0] == told
+    assert ended.code == 0
+
+
+def test_what_was_left_out_and_never_answered_is_not_offered_to_go_on_with(folder: Folder) -> None:
+    folder.write(GOOD, CHAIN)
+    ended = llmflow("run", "p.yaml", "--only", "b", cwd=folder.path)
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1] == "to have what was left out: llmflow run p.yaml"
+
+
+def test_a_python_program_goes_on_with_a_run_and_with_what_it_was_told(folder: Folder) -> None:
+    text = "inputs: {place: {}}\nproviders: {mock: {answers: %s}}\ndefaults: {model: mock/m}\n"
+    tasks = "tasks: {a: {prompt: 'to {{ inputs.place }}'}, b: {prompt: 'then {{ tasks.a.output }}'}}\n"
+    path = pipeline(folder.path, text % "{a: A, b: {error: invalid_request}}" + tasks)
+    store = folder.path / "store"
+    failed = run(path, {"place": "Rome"}, store=store)
+    assert failed.status == "failed"
+    pipeline(folder.path, text % "{a: another A, b: B}" + tasks)
+    with pytest.raises(UsageError, match="no run 'NONE' in "):
+        run(path, store=store, resume="NONE")
+    done = run(path, store=store, resume=True)
+    assert (done.run, done.status, done.outputs) == (failed.run, "succeeded", "B")
+    assert done.tasks["a"]["status"] == "succeeded"
+    with pytest.raises(UsageError, match="has succeeded: there is nothing to go on with"):
+        run(path, store=store, resume=failed.run)
+    with pytest.raises(UsageError, match="can go on"):
+        run(path, store=store, resume=True)
+    # The command goes on with what a program began, and the other way round.
+    pipeline(folder.path, text % "{a: A, b: {error: invalid_request}}" + tasks)
+    failed = run(path, {"place": "Paris"}, store=store)
+    pipeline(folder.path, text % "{a: another A, b: B}" + tasks)
+    ended = llmflow("run", "--resume", failed.run, "--store", str(store), "--plain")
+    assert (ended.code, ended.out, "a  succeeded with an earlier answer" in ended.err) == (0, "B\n", True)

@@ -74,13 +74,24 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The earlier part of a run that goes on: its id, answers, calls, the run seconds it took, when it began."""
+    """The earlier part of a run that goes on: its id, answers, calls, the run seconds it took, when it began.
+
+    `in_doubt`: tasks and items that were under way and may have acted. `in_flight`: a sentence on the
+    calls that were under way, empty where there was none.
+    """
 
     run: str
     known: Sequence[Known]
     held: Sequence[Held]
     at: float
     started_at: float
+    in_doubt: Sequence[Place] = ()
+    in_flight: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The tasks that may have an answer already, or wait for a word."""
+        return frozenset({answer.name for answer in self.known} | {name for name, _ in self.in_doubt})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,8 @@ class RunResult:
     """Tasks that wait for an approval."""
     in_doubt: Sequence[str] = ()
     """Tasks that were under way when the run was interrupted, may have acted, and wait for a word to run again."""
+    lacking: Sequence[str] = ()
+    """Tasks that were left out of the run although no earlier answer of theirs is there."""
     unsaved: StoreError | None = None
     """Why the last of it could not be written into the history."""
 
@@ -405,6 +418,7 @@ class _Run:
             document=document,
             unapproved=tuple(self.work.unapproved),
             in_doubt=tuple(self.work.in_doubt),
+            lacking=tuple(sorted(self.options.recall.lacking)),
         )
 
     def _note_places(self, ids: range) -> None:

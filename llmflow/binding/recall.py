@@ -52,6 +52,8 @@ class Recall:
         self._needed = frozenset(needed)
         self._interrupted = frozenset(interrupted)
         self._told: set[tuple[str, str]] = set()
+        self.lacking: set[str] = set()
+        """Those of `needed` of which an answer was wanted that is not there."""
         self.say: Callable[[str], None] = lambda text: None
         """Hears, once for each task and reason, of answers that no longer fit."""
 
@@ -61,6 +63,7 @@ class Recall:
         waiting = self._known.get(place)
         if not waiting:
             if node.stage.name in self._needed:
+                self.lacking.add(node.stage.name)
                 raise CallFailed(
                     FailureKind.NOT_FOUND,
                     "it was left out of this run, and there is no earlier answer to go by: run the whole pipeline once",

@@ -17,10 +17,15 @@ from llmflow.binding.recording import NO_CONTENT
 from llmflow.errors import UsageError
 from llmflow.history import stories
 from llmflow.history.records import StoredAnswer, StoredRun
+from llmflow.history.samples import mean_tokens
 from llmflow.history.store import Store
 from llmflow.protocol import Usage
+from llmflow.quantities import plural
 from llmflow.reports.spans import Spans
 from llmflow.scheduling.events import AttemptCancelled, AttemptFailed, AttemptStarted, AttemptSucceeded
+
+LISTED = 10
+"""So many calls are named in one sentence."""
 
 GOING_ON = ("failed", "stopped", "paused", "interrupted", "running")
 """Statuses of runs that can be resumed; a run that still has its process is refused by its lock."""
@@ -29,7 +34,7 @@ GOING_ON = ("failed", "stopped", "paused", "interrupted", "running")
 def find_run(store: Store, wanted: str | None, pipeline: str | None) -> StoredRun:
     """The run to resume: `wanted` is (the beginning of) an id; else the last of `pipeline`; else the last of all.
 
-    Raises UsageError where there is none, or where it ended well.
+    One that has succeeded is meant by its id, or where its process died before it could say so. Raises UsageError.
     """
     if wanted is not None:
         found = [run for run in stories.runs(store) if run.record.id.startswith(wanted.upper())]
@@ -40,12 +45,11 @@ def find_run(store: Store, wanted: str | None, pipeline: str | None) -> StoredRu
         run = found[0]
     else:
         of = f" of {pipeline}" if pipeline is not None else ""
-        latest = next((r for r in stories.runs(store, pipeline=pipeline) if r.status in GOING_ON), None)
+        found = stories.runs(store, pipeline=pipeline)
+        latest = next((r for r in found if r.status in GOING_ON or store.was_cut_off(r.record.id)), None)
         if latest is None:
             raise UsageError(f"no run{of} can go on: none failed, stopped or paused", "run it without --resume")
         run = latest
-    if run.status not in GOING_ON:
-        raise UsageError(f"run {run.record.id} has {run.status}: there is nothing to go on with")
     if run.record.options.get(NO_CONTENT):
         raise UsageError(
             f"run {run.record.id} kept no content (--no-content), so nobody can go on with it", "run it anew"
@@ -53,15 +57,16 @@ def find_run(store: Store, wanted: str | None, pipeline: str | None) -> StoredRu
     return run
 
 
-def earlier_of(store: Store, run: StoredRun) -> Earlier:
+def take_up(store: Store, run: StoredRun, *, rerun_interrupted: bool = False) -> Earlier:
     """What the run has done so far. Its answers serve again in the order in which they came."""
-    known = [Known(a.name, a.item, _reply(a)) for a in stories.answers(store, run.record.id)]
     return Earlier(
         run=run.record.id,
-        known=known,
+        known=[Known(a.name, a.item, _reply(a)) for a in stories.answers(store, run.record.id)],
         held=_held(store, run),
         at=stories.last_at(store, run.record.id),
         started_at=run.record.started_at,
+        in_doubt=() if rerun_interrupted else interrupted(store, run),
+        in_flight=_in_flight(store, run),
     )
 
 
@@ -73,6 +78,21 @@ def _held(store: Store, run: StoredRun) -> list[Held]:
     spans.on_events(AttemptCancelled(at, s.task, s.attempt) for s in stories.in_flight(store, run.record.id))
     pools = [pool.name for pool in run.record.pools]
     return [Held(names[s.task], pools[s.pool], *s[2:]) for s in spans.spans if s.task < len(names)]
+
+
+def _in_flight(store: Store, run: StoredRun) -> str:
+    """Which calls have no known end, and what they may have cost by what the same tasks took before."""
+    calls = cut_off(store, run)
+    if not calls:
+        return ""
+    known = mean_tokens(store, run.record.pipeline)
+    tokens = [known[name] for name in (call.partition("[")[0] for call in calls) if name in known]
+    entered, left = (sum(part) for part in zip(*tokens, strict=True)) if tokens else (0, 0)
+    cost = f", for about {entered:,.0f} + {left:,.0f} tokens by earlier calls" if tokens else ""
+    if tokens and len(tokens) < len(calls):
+        cost += f" of {len(tokens)} of them"
+    named = ", ".join(calls[:LISTED]) + (f" and {len(calls) - LISTED:,} more" if len(calls) > LISTED else "")
+    return f"{plural(len(calls), 'call')} had no known end and may have been paid for{cost}: {named}"
 
 
 def cut_off(store: Store, run: StoredRun) -> list[str]:

@@ -7,9 +7,9 @@ import gc
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, choose_policy, load_file, model_choice, parse_budget, source_text
 from llmflow.binding.recall import Recall
-from llmflow.binding.resuming import cut_off, earlier_of, file_of, find_run, interrupted, last_outputs
+from llmflow.binding.resuming import file_of, find_run, last_outputs, take_up
 from llmflow.binding.selection import Selection, select
+from llmflow.binding.words import Words
 from llmflow.commands.asking import at_terminal, given_approvals
 from llmflow.commands.console import as_json, deliver, say
 from llmflow.errors import StoreError, UsageError
@@ -28,7 +29,6 @@ from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
 from llmflow.language.inputs import check_inputs, parse_given
 from llmflow.providers.local_model import show_progress
-from llmflow.quantities import plural
 from llmflow.reports.summary_text import render_summary
 from llmflow.reports.time_booking import booking_json, booking_text
 from llmflow.views.choice import view_for
@@ -36,34 +36,11 @@ from llmflow.views.view import View
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What the command line says about the run itself; kept with it, so that it can go on as it began."""
-
-    inputs: tuple[str, ...] = ()
-    workers: str | None = None
-    policy: str | None = None
-    models: tuple[str, ...] = ()
-    fail_fast: bool = False
-    only: tuple[str, ...] = ()
-    start: tuple[str, ...] = ()
-    until: tuple[str, ...] = ()
-
-    def over(self, stored: dict[str, Any]) -> Words:
-        """These words where they were said, else the stored ones; inputs one by one."""
-        known: dict[str, Any] = {name: stored[name] for name in asdict(self) if name in stored}
-        known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-        base = Words(**known)
-        said = {name: value for name, value in asdict(self).items() if value}
-        inputs = {i.partition("=")[0].rstrip(":"): i for i in (*base.inputs, *self.inputs)}
-        return replace(base, **{**said, "inputs": tuple(inputs.values())})
-
-
-@dataclass(frozen=True, slots=True)
 class RunCommand:
     """The words of the command line, unparsed. `file` may be a run's id where `resume` is said."""
 
     file: str | None
-    words: Words = Words()
+    words: Words = field(default_factory=Words)
     resume: bool = False
     approve: Sequence[str] = ()
     rerun_interrupted: bool = False
@@ -88,7 +65,13 @@ class RunCommand:
             raise UsageError("--no-content is said when a run begins, not when it goes on")
         try:
             with ExitStack() as stack:
-                result = self._carry_out(stack)
+                history = stored = None
+                if self.resume:
+                    history = self._open(stack)
+                    stored = self._stored(history)
+                    if stored.outcome is not None and stored.status == "succeeded":
+                        return self._print_again(history, stored)
+                result = self._carry_out(stack, history, stored)
         except StoreError as error:
             raise self._with_a_way_on(error) from error
         say(render_summary(result.summary))
@@ -98,39 +81,35 @@ class RunCommand:
             say(f"error: {result.document['problem']}")
         if result.status != "succeeded" and result.unsaved is None:
             say(self._way_on(result))
-        self._print(result)
+        self._print(result.document)
         if result.unsaved is not None:
             raise self._with_a_way_on(result.unsaved)
         return result.exit_code
 
-    def _carry_out(self, stack: ExitStack) -> RunResult:
+    def _open(self, stack: ExitStack) -> Store:
+        return stack.enter_context(Store.open(store_dir(self.store, os.environ), durability=self.durability))
+
+    def _carry_out(self, stack: ExitStack, history: Store | None, stored: StoredRun | None) -> RunResult:
         """Everything is checked before a new run touches the store; a run that goes on is looked up first."""
         words, file = self.words, self.file
-        directory = store_dir(self.store, os.environ)
         earlier = None
-        if self.resume:
-            history = stack.enter_context(Store.open(directory, durability=self.durability))
-            stored = self._stored(history)
-            words, file = words.over(dict(stored.record.options)), file_of(stored)
-            earlier = earlier_of(history, stored)
-            if calls := cut_off(history, stored):
-                say(
-                    f"{plural(len(calls), 'call')} had no known end and may have been paid for: {', '.join(calls[:10])}"
-                )
+        if history is not None and stored is not None:
+            words, file = words.over(stored.record.options), file_of(stored)
+            earlier = take_up(history, stored, rerun_interrupted=self.rerun_interrupted)
+            if earlier.in_flight:
+                say(earlier.in_flight)
         assert file is not None
         choice = model_choice(words.models)
         pipeline = load_file(file, choice)
         selected = select(pipeline, Selection(words.only, words.start, words.until))
         policy = choose_policy(pipeline, words.policy)
-        known = earlier.known if earlier is not None else []
-        in_doubt = interrupted(history, stored) if earlier is not None and not self.rerun_interrupted else []
-        recalled = selected.given | {answer.name for answer in known} | {name for name, _ in in_doubt}
+        recalled = selected.given | (earlier.names if earlier is not None else frozenset())
         compiled = bind(selected.pipeline, choice, words.workers, recalled=recalled)
         asking = [stage.name for stage in compiled.stages if stage.task.approve is not None]
         approved = given_approvals(self.approve, asking)
         inputs = check_inputs(pipeline, parse_given(words.inputs))
-        if not self.resume:
-            history = stack.enter_context(Store.open(directory, durability=self.durability))
+        if history is None:
+            history = self._open(stack)
         if self.no_content:
             say("prompts and answers are kept out of the history: nobody can go on with this run later")
         for warning in history.warnings:
@@ -151,9 +130,9 @@ class RunCommand:
             ask=at_terminal(),
             earlier=earlier,
             recall=Recall(
-                [*known, *last_outputs(history, pipeline.key, selected.given)],
+                [*(earlier.known if earlier else ()), *last_outputs(history, pipeline.key, selected.given)],
                 selected.given,
-                interrupted=in_doubt,
+                interrupted=earlier.in_doubt if earlier else (),
             ),
             cache=Cache(history, off=self.no_cache, refresh=self.refresh),
             fetching=stack.enter_context(show_progress(sys.stderr)),
@@ -169,6 +148,9 @@ class RunCommand:
         """The line to copy for going on with a run that has not succeeded."""
         if self.no_content:
             return "this run kept no content (--no-content): nobody can go on with it"
+        if result.lacking and self.file is not None:
+            store = ("--store", self.store) if self.store is not None else ()
+            return f"to have what was left out: {shlex.join(('llmflow', 'run', self.file, *store))}"
         words = [word for name in result.unapproved for word in ("--approve", name)]
         return self._line_to_go_on(result.run, *words, *(("--rerun-interrupted",) if result.in_doubt else ()))
 
@@ -200,14 +182,23 @@ class RunCommand:
             views.append(JsonLines(stack.enter_context(stream)))
         return views
 
-    def _print(self, result: RunResult) -> None:
+    def _print_again(self, history: Store, stored: StoredRun) -> int:
+        """A run that was stopped between its last word to the history and its outputs has nothing left to do."""
+        assert stored.outcome is not None
+        with history.lock_run(stored.record.id):
+            say(f"run {stored.record.id} has succeeded already: these are its outputs")
+        self._print(stored.outcome.summary)
+        return 0
+
+    def _print(self, document: Mapping[str, Any]) -> None:
         """Outputs on standard output: text raw, data as JSON; with `--json` the whole document."""
+        outputs = document["outputs"]
         if self.as_json:
-            deliver(as_json(result.document), self.output)
-        elif isinstance(result.outputs, str):
-            deliver(result.outputs, self.output)
+            deliver(as_json(document), self.output)
+        elif isinstance(outputs, str):
+            deliver(outputs, self.output)
         else:
-            deliver(as_json(result.outputs), self.output)
+            deliver(as_json(outputs), self.output)
 
 
 def _with_time_of_all_parts(result: RunResult, history: Store) -> RunResult:

@@ -85,6 +85,14 @@ class RunLock:
             self.release()
             raise
 
+    def __enter__(self) -> RunLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
     def release(self) -> None:
         """Let others at the run. May be called twice."""
         if self._file >= 0:

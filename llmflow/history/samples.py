@@ -56,6 +56,13 @@ def latest_samples_of_others(
     return _latest(store, where, [besides, *models, *ACTORS], latest)
 
 
+def mean_tokens(store: Store, pipeline: str) -> dict[str, tuple[float, float]]:
+    """Task → (input, output) tokens of its good calls so far, on average; without those of which nothing is known."""
+    sql = """SELECT task, AVG(input_tokens), AVG(COALESCE(output_tokens, 0)) FROM samples JOIN series USING (series)
+        WHERE pipeline = ? AND outcome = ? AND input_tokens IS NOT NULL GROUP BY task"""
+    return {task: (entered, left) for task, entered, left in store.rows(sql, [pipeline, SUCCEEDED])}
+
+
 def _latest(store: Store, where: str, parameters: Sequence[Any], latest: int) -> list[SampleRecord]:
     """Each series gives its own youngest; the index has them in order."""
     from llmflow.history.records import SampleRecord

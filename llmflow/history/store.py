@@ -79,6 +79,10 @@ class Store:
         """Which process works on the run (`process 4711`), None where none does."""
         return holder_of(self._lock_file(run_id))
 
+    def was_cut_off(self, run_id: str) -> bool:
+        """True where the process that worked on the run died before it could let go of it."""
+        return self._lock_file(run_id).exists() and self.holder(run_id) is None
+
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, fetched as they are used. Raises StoreError."""
         with told(self.database):
