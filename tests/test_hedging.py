@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from math import inf
 from random import Random
 
@@ -15,6 +16,8 @@ from virtual_run import story_of
 from llmflow.errors import CallFailed, FailureKind
 from llmflow.reports.chronicle import Chronicle
 from llmflow.reports.spans import Spans, seconds_held
+from llmflow.reports.summary import summarise
+from llmflow.reports.summary_text import render_summary
 from llmflow.reports.time_booking import book_time
 from llmflow.runtime.engine import Call
 from llmflow.scheduling import events as ev
@@ -25,6 +28,10 @@ from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.simulate import Simulation, simulate
 from llmflow.scheduling.state import IllegalEvent, RunState
 from llmflow.scheduling.tasks import RetryPolicy, TaskSpec
+from llmflow.views.frame import Watched, picture
+from llmflow.views.plain import PlainLines
+from llmflow.views.remaining import Remaining
+from llmflow.views.view import PoolInfo, RunContext
 
 CALL = TaskSpec(pools=(0,))
 
@@ -478,3 +485,75 @@ def test_a_failure_of_the_slower_call_is_nobodys() -> None:
         ev.AttemptFailed(12.0, 0, 1, FailureKind.NETWORK, "cut off"),
         ev.RunFinished(12.0, "succeeded"),
     ]
+
+
+# ---- watched as it happens ------------------------------------------------------------------------
+
+
+def watched(core: Scheduler, now: float) -> RunContext:
+    return RunContext(
+        "hedged", "RUN", core.state, lambda: now, [PoolInfo("p", 4)], [0] * 2, [10.0, 5.0], ["p/m", "p/m"]
+    )
+
+
+def lines_of(context: RunContext) -> list[str]:
+    return ["".join(text for text, _ in line) for line in picture(context, Watched(), 120, 24)]
+
+
+def test_the_live_table_shows_two_calls_of_one_attempt_as_one_task() -> None:
+    core = scheduler({"a": [], "b": ["a"]}, hedging(2))
+    core.handle(ev.RunStarted(0.0))
+    core.handle(ev.AlarmRang(10.0))
+    lines = lines_of(watched(core, 11.0))
+    assert [line.split()[:3] for line in lines if line.startswith("a ")] == [["a", "●", "running"]]
+    assert " 1+1 " in next(line for line in lines if line.startswith("a "))
+    core.handle(ev.AttemptSucceeded(12.0, 0, 2))
+    lines = lines_of(watched(core, 12.0))
+    assert [line.split()[2] for line in lines if line.startswith(("a ", "b "))] == ["succeeded", "running"]
+    assert "1/2 done" in lines[1]
+
+
+def test_the_time_that_is_left_counts_two_calls_of_one_attempt_once_and_outrun_ones_not_at_all() -> None:
+    core = scheduler({"a": [], "b": ["a"]}, hedging(2), workers=4)
+    core.handle(ev.RunStarted(0.0))
+    core.handle(ev.AlarmRang(10.0))
+    assert Remaining(watched(core, 4.0)).seconds() == 11.0
+    core.handle(ev.AttemptSucceeded(12.0, 0, 2))
+    assert core.state.lost == {1}
+    assert Remaining(watched(core, 13.0)).seconds() == 4.0
+
+
+def test_plain_lines_tell_of_a_second_call_and_of_its_end() -> None:
+    core = scheduler("a", hedging(1))
+    stream = StringIO()
+    view = PlainLines(stream)
+    view.start(watched(core, 0.0))
+    for report in (
+        ev.RunStarted(0.0),
+        ev.AlarmRang(10.0),
+        ev.AttemptSucceeded(12.0, 0, 2),
+        ev.AttemptCancelled(12.5, 0, 1, "outrun"),
+    ):
+        view.on_events(core.handle(report))
+    assert stream.getvalue().splitlines()[1:] == [
+        "     0.00  a  started on p/0",
+        "    10.00  a  started a second call on p/1",
+        "    12.00  a  succeeded after 12.00 s",
+        "    12.50  a  the slower call was cancelled and may be billed",
+        "    12.50  run succeeded",
+    ]
+
+
+def test_the_closing_lines_count_second_calls() -> None:
+    graph = Graph.of({"a": [], "b": ["a"]})
+    plan = simulate(
+        graph, [CALL] * 2, [PoolSpec("p", 2)], [60.0, 1.0], [0.0] * 2, hedging=hedging(2), second=[4.0, 1.0]
+    )
+    state, spans = RunState(graph), Spans()
+    for event in plan.story:
+        state.apply(event)
+    spans.on_events(plan.story)
+    summary = summarise(state, [PoolSpec("p", 2)], spans, {})
+    assert (summary.makespan, summary.lower_bound, summary.ratio) == (15.0, 15.0, 1.0)
+    assert (summary.attempts, summary.copies, summary.overtaken) == (3, 1, 1)
+    assert "hedged        1 second call, 1 answered first; the others may be billed" in render_summary(summary)
