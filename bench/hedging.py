@@ -220,7 +220,7 @@ def simulated(folder: Path, every: int, draws: int, seed: int) -> dict[str, Any]
         for i, instance in enumerate(chosen[::every]):
             case = Case(instance, pair, seed * 1000 + i)
             if name == LEARNED:
-                learning.append(case.learn(50))
+                learning.append(case.learn(200))
             seen[str(instance.workers or "unlimited")].append(case.measure(draws))
         everyone = [one for group in seen.values() for one in group]
         for workers, group in {**seen, "all": everyone}.items():
