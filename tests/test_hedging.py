@@ -22,7 +22,7 @@ from llmflow.reports.time_booking import book_time
 from llmflow.runtime.engine import Call
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
-from llmflow.scheduling.hedging import HedgeRule, Hedging
+from llmflow.scheduling.hedging import LOOKED_AT, Hedger, HedgeRule, Hedging
 from llmflow.scheduling.pools import CONTROL, PoolSpec
 from llmflow.scheduling.scheduler import Scheduler
 from llmflow.scheduling.simulate import Simulation, simulate
@@ -145,6 +145,27 @@ def test_where_the_share_is_used_up_fast_only_what_is_last_already_is_doubled() 
         core.handle(ev.RunStarted(0.0))
         core.handle(ev.AlarmRang(15.0))
         assert [core.state.running[a].task for a in core.state.copies] == doubled, extra
+
+
+def test_choosing_among_many_stragglers_that_nobody_waits_for_looks_at_few_of_them() -> None:
+    count = 5_000
+    rules = Hedging({0: HedgeRule(10.0)}, [5.0, 1e6], [5.0, 5.0], [True, True], 1.0)
+    hedger = Hedger(rules, 1)
+    hedger.planned([0] * count + [1])
+    hedger.started(1, 0, 1, 0, 0.0)
+    for attempt in range(2, count + 2):
+        hedger.started(attempt, attempt, 0, 0, 0.0)
+    asked: list[int] = []
+
+    def may(task: int) -> bool:
+        asked.append(task)
+        return True
+
+    for second in range(10, 110):
+        assert hedger.choose(float(second), lambda pool: True, may) is None
+    assert len(asked) == 100 * LOOKED_AT
+    hedger.ended(1)
+    assert hedger.choose(200.0, lambda pool: True, may) == 2
 
 
 def test_a_second_call_costs_an_attempt_of_nobody_else_and_the_share_bounds_them_all() -> None:

@@ -16,6 +16,9 @@ from typing import NamedTuple
 EXTRA = 0.08
 """The share of a run's calls that second calls may add where the author says nothing."""
 
+LOOKED_AT = 16
+"""Of more stragglers than this for which the run does not wait no further one of a pool is looked at just now."""
+
 CARRIED_AT_MOST = 1.0
 """How many second calls earlier runs may leave to one that is too short for its share to allow any."""
 
@@ -142,28 +145,25 @@ class Hedger:
         if self.copies >= self.allowed:
             return None
         best: tuple[float, float, int] | None = None
-        where = -1
         for pool, ripe in enumerate(self._ripe):
             self._ripen(pool, at)
             if not ripe or not is_idle(pool):
                 continue
-            aside = []
-            while ripe:
+            aside: list[tuple[float, float, int]] = []
+            found = None
+            while ripe and found is None and len(aside) < LOOKED_AT:
                 attempt = ripe[0][2]
-                if attempt in self._open:
-                    if may(self._open[attempt].task) and self._is_needed(attempt, at):
-                        break
-                    aside.append(ripe[0])
-                heappop(ripe)
-            if ripe and (best is None or ripe[0] < best):
-                best, where = ripe[0], pool
+                if attempt not in self._open:
+                    heappop(ripe)
+                elif may(self._open[attempt].task) and self._is_needed(attempt, at):
+                    found = ripe[0]
+                else:
+                    aside.append(heappop(ripe))
             for entry in aside:
                 heappush(ripe, entry)
-        if best is None:
-            return None
-        self._ripe[where].remove(best)
-        self._ripe[where].sort()  # a sorted list is a heap; it holds the few stragglers only
-        return best[2]
+            if found is not None and (best is None or found < best):
+                best = found
+        return None if best is None else best[2]
 
     def next_due(self, is_idle: Callable[[int], bool]) -> float:
         """When the next attempt of an idle pool will have taken long enough; infinite where none will."""
