@@ -286,3 +286,13 @@ def test_guesses_and_single_samples_get_the_spread_that_they_cannot_have_measure
     ]
     assert [e.sd for e in with_spread(given)] == [2.0, 1.0, 0.0, 0.3, 0.0, 0.0]
     assert [e.mean for e in with_spread(given)] == [e.mean for e in given]
+
+
+def test_the_dispatcher_gives_what_the_search_has_promised_also_where_ranks_are_equal() -> None:
+    for seed in range(40):
+        graph, durations = random_graph(seed, 40, density=0.2)
+        found = decided(setting_of(graph, durations, 3))
+        promised = next((e.mean for e in found.evidence if e.policy == found.order), None)
+        schedules = machine_of(graph, [3], [0] * len(graph))
+        if promised is not None:
+            assert schedules.schedule(schedules.keys(found.priorities), durations)[0] == promised, seed

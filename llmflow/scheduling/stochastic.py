@@ -19,9 +19,9 @@ from llmflow.scheduling.bounds import pooled_lower_bound
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import upward_ranks
 from llmflow.scheduling.idle_plan import near_certain, where_it_pays
-from llmflow.scheduling.improve import Plan, plan
+from llmflow.scheduling.improve import Plan, in_order, plan
 from llmflow.scheduling.lean_schedule import machine_of
-from llmflow.scheduling.list_schedule import list_schedule
+from llmflow.scheduling.list_schedule import list_schedule, ranked
 from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.portfolio import SAMPLES, Choice, Evidence, choose
 from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Expansion, Setting
@@ -193,7 +193,8 @@ def _chosen(
     )
     if not choice.samples:
         return None
-    decision = Decision(STOCHASTIC, choice.policy, choice.priorities, _verdict(choice), choice.evidence, choice.samples)
+    priorities = _without_ties(choice.priorities)
+    decision = Decision(STOCHASTIC, choice.policy, priorities, _verdict(choice), choice.evidence, choice.samples)
     if near and choice.plan is not None:
         ends = began + budget
         return where_it_pays(decision, choice.plan, setting, workers, pool_of, beliefs, lambda: setting.clock() < ends)
@@ -240,4 +241,9 @@ def _in_words(found: Plan, first: float, reference: list[float]) -> Decision:
         reason = "the critical path meets the lower bound: no schedule is shorter"
     else:
         reason = f"no order was found that is shorter than the critical path, in {found.iterations:,} tries"
-    return Decision(STOCHASTIC, CRITICAL_PATH, reference, reason, tuple(evidence), 1)
+    return Decision(STOCHASTIC, CRITICAL_PATH, _without_ties(reference), reason, tuple(evidence), 1)
+
+
+def _without_ties(priorities: Sequence[float]) -> list[float]:
+    """The order that a search means by these: it lets ties go by id, a dispatcher by who was ready first."""
+    return in_order(ranked(priorities))
