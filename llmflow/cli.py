@@ -488,6 +488,9 @@ def main() -> None:
         if str(error):
             sys.stderr.write(f"{printable(str(error))}\n")
         sys.exit(error.exit_code)
+    except MemoryError:
+        sys.stderr.write("out of memory; what was committed is in the history: `llmflow run --resume` goes on\n")
+        os._exit(1)
     except SystemExit as end:
         if isinstance(end.code, int) and end.code > 128:
             # Ended by a signal: Python's own way out would let one more signal change the exit code.

@@ -198,3 +198,14 @@ def test_the_providers_are_all_explained_with_their_key_and_their_workers() -> N
     rows = re.findall(r"^\| `(\w+)` \| .*? \| `?([\w ]+?)`? \| (\w+) \|$", text, re.MULTILINE)
     expected = [(name, kind.key_env or "none", str(kind.workers or "unlimited")) for name, kind in KINDS.items()]
     assert sorted(rows) == sorted(expected)
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+\.py::test_\w+)`", page.read_text("utf-8"))}
+    defined = {
+        f"{path.name}::{name}"
+        for path in (ROOT / "tests").glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(named) > 30
+    assert named - defined == set()

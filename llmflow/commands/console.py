@@ -6,8 +6,9 @@ import errno
 import json
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from llmflow.binding.files import write_atomically
 from llmflow.errors import LlmflowError, OutputClosed, StoreError, UsageError
@@ -36,6 +37,7 @@ def deliver(text: str, output: str | None = None) -> None:
     if sys.stdout is None:  # it was closed before we began
         raise OutputClosed
     try:
+        _speak(sys.stdout)
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     except OSError as error:
@@ -44,6 +46,12 @@ def deliver(text: str, output: str | None = None) -> None:
         if isinstance(error, BrokenPipeError):
             raise OutputClosed from error
         raise _not_written("standard output", error) from error
+
+
+def _speak(stream: TextIO) -> None:
+    """Data is UTF-8 whatever the locale says; a terminal gets what it can show."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding=stream.encoding if stream.isatty() else "utf-8", errors="replace")
 
 
 def _not_written(what: str, error: OSError) -> LlmflowError:

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from llmflow.errors import StoreError, StoreLocked
-from llmflow.history.location import WAY_OUT
+from llmflow.history.location import WAY_OUT, network_kind
 
 BUSY_SECONDS = 10.0
 
@@ -78,15 +78,18 @@ def told(path: Path) -> Iterator[None]:
         raise store_error(path, error) from error
 
 
-def open_for_writing(path: Path, durability: str) -> sqlite3.Connection:
+def open_for_writing(path: Path, durability: str, *, network: bool | None = None) -> sqlite3.Connection:
     """A connection that may write; `durability` is `full` (survives power loss) or `normal` (survives a crash).
+
+    On a network file system (`network`; None: it is looked up) there is no write-ahead log, but a rollback journal.
 
     Transactions are begun and ended by hand. The connection may be closed by another thread than
     the one that uses it. Raises sqlite3.Error.
     """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        on_network = bool(network_kind(path.parent)) if network is None else network
+        connection.execute(f"PRAGMA journal_mode = {'DELETE' if on_network else 'WAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if durability == 'normal' else 'FULL'}")

@@ -17,6 +17,12 @@ DATABASE = "history.db"
 GATE = "store.lock"
 RUN_LOCKS = "locks"
 
+MOUNTS = Path("/proc/self/mountinfo")
+"""Linux alone has it; elsewhere a network file system is not noticed."""
+
+NETWORKS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "lustre"})
+"""File systems on which the shared memory of SQLite's write-ahead log cannot be relied on (sqlite.org/wal.html)."""
+
 WAY_OUT = "name another folder with --store DIR or LLMFLOW_STORE"
 
 
@@ -70,15 +76,34 @@ def refuse_foreign_links(directory: Path) -> None:
 
 
 def warnings(directory: Path) -> list[str]:
-    """One sentence per file of the store that other users can read or write."""
+    """A sentence where other users can read or write the store, and one where it lies on another machine."""
     database = directory / DATABASE
+    found = []
     try:
         mode = stat.S_IMODE(database.stat().st_mode)
     except OSError:
         return []
     if os.name == "posix" and mode & 0o077:
-        return [f"{database} can be read by other users (mode {mode:04o}); `chmod 600` closes it"]
-    return []
+        found.append(f"{database} can be read by other users (mode {mode:04o}); `chmod 600` closes it")
+    if network := network_kind(directory):
+        found.append(f"{directory} lies on a network file system ({network}): use it from one machine at a time")
+    return found
+
+
+def network_kind(directory: Path, mounts: Path = MOUNTS) -> str:
+    """The kind of the network file system that `directory` lies on, empty where it is none or nobody can tell."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    place, best, kind = str(directory.resolve()), "", ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].replace("\\040", " ") if len(before.split()) > 4 else ""
+        inside = place == point or place.startswith(point.rstrip("/") + "/")
+        if point and inside and len(point) >= len(best):
+            best, kind = point, after.split()[0] if after else ""
+    return kind if kind in NETWORKS else ""
 
 
 def _can_create(directory: Path) -> bool:

@@ -32,6 +32,12 @@ from llmflow.providers.endpoints import Endpoint, UnsafeAddress, forbidden
 CONNECT_SECONDS = 15.0
 """How long a name may take to resolve and a connection to open."""
 
+MANY_FILES = 1024
+"""Where a process may open so many, connections are not counted."""
+
+FILES_OF_OUR_OWN = 40
+"""The history, the event loop, modules as they are loaded, programs that tasks start."""
+
 MAX_BODY_BYTES = 2 * MAX_RESPONSE_BYTES
 """Bytes of a whole reply, JSON and escapes included."""
 
@@ -60,6 +66,16 @@ def http_client(endpoint: Endpoint) -> httpx2.AsyncClient:
     )
 
 
+def most_connections() -> int:
+    """How many connections may be open at once, 0 for any number: a process may be allowed few files."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 0 if files == resource.RLIM_INFINITY or files >= MANY_FILES else max(4, files - FILES_OF_OUR_OWN)
+
+
 class Transport(httpx2.AsyncBaseTransport):
     """Requests to one endpoint over a pool of kept connections, as many at once as are asked for."""
 
@@ -70,8 +86,9 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         secure = self._endpoint.url.startswith("https:")
+        most = most_connections()
         connector = aiohttp.TCPConnector(
-            limit=0,
+            limit=most,
             ssl=httpx2.create_ssl_context() if secure else False,
             resolver=SafeResolver(),
         )
@@ -81,7 +98,10 @@ class Transport(httpx2.AsyncBaseTransport):
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
+            # Waiting for another call's connection counts as connecting: where there are few, it may take long.
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=None if most else CONNECT_SECONDS, sock_connect=CONNECT_SECONDS
+            ),
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
