@@ -54,8 +54,8 @@ async def langgraph(url: str, folder: Path, items: int, **options: Any) -> str:
 
     class State(TypedDict):
         items: list[int]
-        drafts: Annotated[list[tuple[int, str]], operator.add]
-        checked: Annotated[list[tuple[int, str]], operator.add]
+        drafts: Annotated[list[list[Any]], operator.add]
+        checked: Annotated[list[list[Any]], operator.add]
         last: str
 
     class Item(TypedDict):
@@ -63,10 +63,10 @@ async def langgraph(url: str, folder: Path, items: int, **options: Any) -> str:
         text: str
 
     async def draft(state: Item) -> dict[str, Any]:
-        return {"drafts": [(state["item"], await ask(f"[draft{state['item']}] write"))]}
+        return {"drafts": [[state["item"], await ask(f"[draft{state['item']}] write")]]}
 
     async def check(state: Item) -> dict[str, Any]:
-        return {"checked": [(state["item"], await ask(f"[check] {state['text']}"))]}
+        return {"checked": [[state["item"], await ask(f"[check] {state['text']}")]]}
 
     async def gathered(state: State) -> dict[str, Any]:
         return {}
