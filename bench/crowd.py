@@ -1,7 +1,7 @@
 """Eight processes at a time write into one store, each commit acknowledged, while they are killed at random moments.
 
-    python bench/crowd.py           a sample: 8 × 100 commits
-    python bench/crowd.py --full    8 × 500 commits
+    python -m bench.crowd           a sample: 8 × 100 commits
+    python -m bench.crowd --full    8 × 500 commits
 
 Exit code 1 if SQLite's integrity check finds anything, or an acknowledged event or answer is not there. The seed is
 fixed; which moment a kill meets is the machine's.

@@ -1,7 +1,7 @@
 """Takes the room from under runs, at every write, and cuts and spoils stores at every byte, and counts what is lost.
 
-    python bench/disk.py           a minute's sample
-    python bench/disk.py --full    every event of five graphs in two ways, every half page of growth, every number of
+    python -m bench.disk           a minute's sample
+    python -m bench.disk --full    every event of five graphs in two ways, every half page of growth, every number of
                                    pages (≥ 500 failures); every byte of the last three transactions; 2,000 bits
 
 Every run without room must say which file could not be written and how to go on, and is resumed with room to outputs
