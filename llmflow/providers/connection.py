@@ -118,10 +118,11 @@ class Transport(httpx2.AsyncBaseTransport):
                 reply = await self._send(self._session, request)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
-        if reply.content_type == "text/event-stream" and not self._endpoint.vendor and reply.connection is not None:
+        protocol = reply.connection.protocol if reply.connection is not None else None
+        if reply.content_type == "text/event-stream" and not self._endpoint.vendor and protocol is not None:
             # llama.cpp closes after every stream without saying so: a call sent on that connection just then would
             # fail without an answer, and nobody could tell whether it had been read. A new connection costs less.
-            reply.connection.protocol.force_close()
+            protocol.force_close()
         stream: httpx2.AsyncByteStream = _Body(reply)
         headers = list(reply.raw_headers)
         if reply.status >= 300:
