@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from llmflow import __version__
 from llmflow.binding.answered import Answered
+from llmflow.binding.by_stage import ByStage
 from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
@@ -108,7 +109,7 @@ class RunOptions:
     learns: bool = True
     """False: the order of the beginning stands, whatever the run's own answers teach."""
     plan_budget: float | None = None
-    """Real seconds that deciding on an order may take; None: the policy's own measure."""
+    """CPU seconds that deciding on an order may take; None: the policy's own measure."""
     source: str = ""
     keep_content: bool = True
     """False: neither prompts nor answers nor inputs go into the history, and nobody can go on with the run."""
@@ -458,21 +459,6 @@ def _exit_code(status: str, received: int, problem: str) -> int:
     if status == "paused":
         return 4
     return 0 if status == "succeeded" and not problem else 1
-
-
-class ByStage(Sequence[Any]):
-    """What is known per stage, read by node; grows with the graph."""
-
-    def __init__(self, values: Sequence[Any], stages: Sequence[int]) -> None:
-        self._values, self._stages = values, stages
-
-    def __getitem__(self, node: Any) -> Any:
-        if isinstance(node, slice):
-            return [self._values[stage] for stage in self._stages[node]]
-        return self._values[self._stages[node]]
-
-    def __len__(self) -> int:
-        return len(self._stages)
 
 
 class _RunNames(Mapping[str, Any]):
