@@ -150,6 +150,7 @@ def test_json_is_the_whole_run_as_one_document(tmp_path: Path) -> None:
             "cost_usd": None,
             "resumed": False,
             "answers_reused": 0,
+            "loop_lag": 0.0,
             "ranks_renewed": 0,
             "time": {
                 "makespan": 0.0,

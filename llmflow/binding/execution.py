@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from llmflow.binding.limits import Limits
 from llmflow.binding.nodes import Nodes
 from llmflow.binding.recall import Known, Place, Recall
 from llmflow.binding.recording import Recording
+from llmflow.binding.run_names import RunNames
 from llmflow.binding.sampling import Sampling
 from llmflow.binding.subpipelines import printed
 from llmflow.binding.token_forecast import predict_tokens
@@ -49,6 +50,7 @@ from llmflow.reports.time_booking import TimeBooking, book_time, booking_json
 from llmflow.reports.time_limit_text import limits_json
 from llmflow.runtime.clock import Clock
 from llmflow.runtime.engine import Engine
+from llmflow.runtime.loop_lag import LoopLag
 from llmflow.runtime.signals import StopSignals
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Waits
@@ -59,6 +61,8 @@ from llmflow.views.view import PoolInfo, RunContext, View
 
 TICK = 0.1
 """Real seconds between two calls of `View.tick`."""
+
+BUSY = "no call was served meanwhile; look for a large template or answer, or an async function that computes"
 
 
 class Held(NamedTuple):
@@ -211,7 +215,12 @@ class _Run:
         )
         self.nodes = Nodes(compiled.stages, compiled.graph, options.inputs)
         self.finals = frozenset(s.index for s in compiled.stages.rows[: compiled.stages.static] if s.final)
-        self.values = Values(self.nodes, self.state, environment=options.environment, run=_RunNames(self))
+        self.values = Values(
+            self.nodes,
+            self.state,
+            environment=options.environment,
+            run=RunNames(self.id, self.started_at, self.state, self.failed_tasks),
+        )
         self.spans = Spans()
         self.chronicle = Chronicle()
         self.places: dict[Place, int] = {}
@@ -244,6 +253,8 @@ class _Run:
         """Answers that were there already and served."""
         self.recording: Recording | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
+        self.lag: LoopLag
+        """There from the first tick on: what comes before it serves no call either."""
 
     async def carry_out(self, stack: AsyncExitStack) -> RunResult:
         options = self.options
@@ -292,6 +303,7 @@ class _Run:
         )
         self._each_view(lambda view: view.start(self.context))
         self.clock.begin()
+        self.lag = LoopLag(asyncio.get_running_loop().time, time.thread_time)
         self._tick()
         first = ev.RunResumed(self.clock.now()) if options.earlier is not None else ev.RunStarted(self.clock.now())
         received = 0
@@ -305,6 +317,7 @@ class _Run:
         finally:
             if self._tick_handle is not None:
                 self._tick_handle.cancel()
+            self._look_for_lag()
             self._each_view(lambda view: view.close())
         result = self._result(status, received)
         if self.recording is not None:
@@ -353,7 +366,15 @@ class _Run:
 
     def _tick(self) -> None:
         self._each_view(lambda view: view.tick())
+        self._look_for_lag()
         self._tick_handle = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def _look_for_lag(self) -> None:
+        """Tell of the first time that the loop stood still; the longest stands in the run's document."""
+        told = self.lag.longest
+        still = self.lag.tick(TICK)
+        if still and not told:
+            self._note(f"the event loop stood still for {still:.2f} s: {BUSY}")
 
     def _note(self, text: str) -> None:
         self._each_view(lambda view: view.note(text))
@@ -404,6 +425,7 @@ class _Run:
             document["time"] = booking_json(booking, self.compiled.graph.names)
         document["resumed"] = self.options.earlier is not None
         document["answers_reused"] = self.reused
+        document["loop_lag"] = self.lag.longest
         document["ranks_renewed"] = self.lessons.renewed if self.lessons is not None else 0
         if problem:
             document["problem"] = problem
@@ -459,32 +481,3 @@ def _exit_code(status: str, received: int, problem: str) -> int:
     if status == "paused":
         return 4
     return 0 if status == "succeeded" and not problem else 1
-
-
-class _RunNames(Mapping[str, Any]):
-    """`run` as templates see it; `status`, `failed` and `cost_usd` are for the tasks of `finally`."""
-
-    KEYS = ("id", "started", "status", "failed", "cost_usd")
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-
-    def __getitem__(self, key: str) -> Any:
-        run = self._run
-        if key == "id":
-            return run.id
-        if key == "started":
-            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.started_at))
-        if key == "failed":
-            return run.failed_tasks()
-        if key == "status":
-            return "stopped" if run.state.stop_reason else "failed" if run.failed_tasks() else "succeeded"
-        if key == "cost_usd":
-            return None
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.KEYS)
-
-    def __len__(self) -> int:
-        return len(self.KEYS)
