@@ -6,14 +6,17 @@ Limits rest on what was known when the run began; where an elapsed time lies als
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from llmflow.binding.asking import written_hash
 from llmflow.binding.compile import Compiled
 from llmflow.binding.estimates import Beliefs
-from llmflow.history.records import SampleRecord
 from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.statistics import SUCCEEDED
 from llmflow.scheduling.time_limits import DEFAULT, Durations, TimeLimit
+
+if TYPE_CHECKING:
+    from llmflow.history.records import SampleRecord
 
 
 class Limits:
