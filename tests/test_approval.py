@@ -122,7 +122,9 @@ def test_off_a_terminal_everything_else_is_done_and_then_the_run_pauses(tmp_path
     assert resumed["outputs"]["decision"] == {"approved": True, "comment": ""}
     assert [json.loads(line)["task"] for line in calls.read_text().splitlines()] == ["draft", "send"]
 
-    assert llmflow("run", "--resume", said["run"]).code == 2
+    told = llmflow("run", "--resume", said["run"])
+    assert (told.code, json.loads(told.out)) == (0, resumed["outputs"])
+    assert "has succeeded already" in told.err
 
 
 def test_what_is_approved_beforehand_never_asks(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ defaults: {model: sim/any}
 tasks:
   a: {prompt: a, estimate: 20s}
   b: {foreach: [x, y, z], prompt: "b {{ item }} {{ tasks.a.output }}", estimate: 20s}
-  c: {command: [test, -e, ok], depends_on: [b]}
+  c: {command: [sh, -c, "sleep 0.2; test -e ok"], depends_on: [b]}
   d: {prompt: d, depends_on: [c], estimate: 20s}
 """
 
