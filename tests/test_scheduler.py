@@ -23,7 +23,6 @@ from llmflow.scheduling.events import (
     TaskBlocked,
     TaskCancelled,
     TaskFailed,
-    TasksAdded,
     TaskSkipped,
     TaskSucceeded,
     TimerFired,
@@ -146,16 +145,6 @@ def test_an_urgent_task_with_a_condition_is_not_overtaken_by_one_without() -> No
     core = scheduler("ab", specs, pools=[PoolSpec("p", 1)], priorities=[1.0, 2.0])
     assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 1, 1, number=0, pool=CONTROL)]
     assert core.handle(AttemptSucceeded(0.0, 1, 1, "proceed"))[1:] == [started(0.0, 1, 2)]
-
-
-def test_items_that_are_about_to_come_are_not_overtaken_by_a_task_that_is_ready() -> None:
-    graph = Graph.of({"each": [], "beside": []})
-    specs = [TaskSpec(), CALL, CALL]
-    core = Scheduler(graph, specs, [PoolSpec("p", 1)], [2.0, 1.0, 2.0])
-    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 0, 1, pool=CONTROL)]
-    assert core.handle(AttemptSucceeded(0.0, 0, 1, "expand"))[1:] == []
-    graph.add("each[0]", (), 2)
-    assert core.handle(TasksAdded(0.0, 0, 2, 1))[1:] == [started(0.0, 2, 2)]
 
 
 def test_a_step_that_takes_its_time_keeps_no_worker_waiting() -> None:

@@ -85,8 +85,6 @@ class Scheduler:
         """Workers held over all pools."""
         self._stepped = False
         """A step that holds no worker began since something was last chosen."""
-        self._coming = False
-        """A `foreach` has opened, and its first items are about to come."""
         self._put_off = 0
         """How often in a row the choice has been put off for such steps."""
         self._candidate: dict[int, int] = {}
@@ -132,8 +130,8 @@ class Scheduler:
                     self._stop(event.at, "fail_fast")
         at = events[-1].at
         state = self.state
-        if (self._stepped or self._coming) and self._put_off < STEPS_AHEAD:
-            self._stepped = self._coming = False
+        if self._stepped and self._put_off < STEPS_AHEAD:
+            self._stepped = False
             self._put_off += 1
         else:
             self._choose(at)
@@ -142,7 +140,7 @@ class Scheduler:
         return out
 
     def _choose(self, at: float) -> None:
-        self._stepped, self._coming, self._put_off = False, False, 0
+        self._stepped, self._put_off = False, 0
         if self._holding < self.workers or not self.workers:
             self._dispatch(at)
             if self._hedger is not None and not self.stopping:
@@ -278,7 +276,6 @@ class Scheduler:
             self._enqueue(task, at, proceed=True)
         elif outcome == "expand":
             self._groups[task] = Group(task, self.specs[self._stages[task]].item_workers)
-            self._coming = True
         elif outcome != "hold":
             raise ValueError(f"an attempt cannot end as {outcome!r}")
 
@@ -319,7 +316,6 @@ class Scheduler:
     def _tasks_added(self, event: ev.TasksAdded) -> None:
         """The graph has gained tasks; `parent` is the `foreach` whose items they are, -1 if nobody's."""
         self._fold(event)
-        self._coming = False
         if self._hedger is not None:
             self._hedger.planned(self._stages[event.first : event.first + event.size])
         group = self._groups.get(event.parent)
