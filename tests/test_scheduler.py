@@ -16,6 +16,7 @@ from llmflow.scheduling.events import (
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
+    ItemsClosed,
     Reported,
     RunFinished,
     RunStarted,
@@ -23,6 +24,7 @@ from llmflow.scheduling.events import (
     TaskBlocked,
     TaskCancelled,
     TaskFailed,
+    TasksAdded,
     TaskSkipped,
     TaskSucceeded,
     TimerFired,
@@ -145,6 +147,50 @@ def test_an_urgent_task_with_a_condition_is_not_overtaken_by_one_without() -> No
     core = scheduler("ab", specs, pools=[PoolSpec("p", 1)], priorities=[1.0, 2.0])
     assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 1, 1, number=0, pool=CONTROL)]
     assert core.handle(AttemptSucceeded(0.0, 1, 1, "proceed"))[1:] == [started(0.0, 1, 2)]
+
+
+def opening(*beside: str) -> tuple[Graph, Scheduler]:
+    """A `foreach` of priority 2 that opens beside ready tasks of priority 1, on one worker."""
+    graph = Graph.of({"each": [], **{name: [] for name in beside}})
+    specs = [TaskSpec(), *(CALL for _ in beside), CALL]
+    core = Scheduler(graph, specs, [PoolSpec("p", 1)], [2.0, *(1.0 for _ in beside), 2.0])
+    assert core.handle(RunStarted(0.0))[1:] == [started(0.0, 0, 1, pool=CONTROL)]
+    return graph, core
+
+
+def test_items_that_are_about_to_come_are_not_overtaken_by_a_task_that_is_ready() -> None:
+    graph, core = opening("beside")
+    assert core.handle(AttemptSucceeded(0.0, 0, 1, "expand"))[1:] == []
+    graph.add("each[0]", (), 2)
+    assert core.handle(TasksAdded(0.0, 0, 2, 1))[1:] == [started(0.0, 2, 2)]
+
+
+def test_items_that_come_with_the_report_that_opens_their_foreach_are_started_at_once() -> None:
+    graph, core = opening("beside")
+    graph.add("each[0]", (), 2)
+    assert core.handle(AttemptSucceeded(0.0, 0, 1, "expand"), TasksAdded(0.0, 0, 2, 1))[2:] == [started(0.0, 2, 2)]
+
+
+def test_items_that_come_later_keep_no_ready_task_waiting() -> None:
+    _, core = opening("beside")
+    assert core.handle(AttemptSucceeded(0.0, 0, 1, "expand"))[1:] == []
+    assert core.rest(0.0) == [started(0.0, 1, 2)]
+
+
+def test_a_foreach_that_closes_empty_as_it_opens_lets_its_dependants_go_on() -> None:
+    graph = Graph.of({"each": [], "after": ["each"]})
+    core = Scheduler(graph, [TaskSpec(), CALL], [PoolSpec("p", 1)], [2.0, 1.0])
+    core.handle(RunStarted(0.0))
+    news = core.handle(AttemptSucceeded(0.0, 0, 1, "expand"), ItemsClosed(0.0, 0))
+    assert news[-2:] == [TaskSucceeded(0.0, 0), started(0.0, 1, 2)]
+
+
+def test_a_foreach_that_closes_empty_after_it_opened_ends_the_run() -> None:
+    graph = Graph.of({"each": []})
+    core = Scheduler(graph, [TaskSpec()], [PoolSpec("p", 1)], [2.0])
+    core.handle(RunStarted(0.0))
+    assert core.handle(AttemptSucceeded(0.0, 0, 1, "expand"))[1:] == []
+    assert core.handle(ItemsClosed(0.0, 0))[1:] == [TaskSucceeded(0.0, 0), RunFinished(0.0, "succeeded")]
 
 
 def test_a_step_that_takes_its_time_keeps_no_worker_waiting() -> None:

@@ -85,8 +85,10 @@ class Scheduler:
         """Workers held over all pools."""
         self._stepped = False
         """A step that holds no worker began since something was last chosen."""
+        self._opened: set[int] = set()
+        """Each `foreach` that has opened since something was last chosen: its first items are about to come."""
         self._put_off = 0
-        """How often in a row the choice has been put off for such steps."""
+        """How often in a row the choice has been put off for such steps and items."""
         self._candidate: dict[int, int] = {}
         self._retries = Retries(seed)
         self._asked: set[int] = set()
@@ -114,10 +116,10 @@ class Scheduler:
     def handle(self, *events: ev.Reported) -> list[ev.Event]:
         """Take what happened, give the story's next events: the accepted reports, then what is decided.
 
-        Several reports of one tick are all taken in before anything is chosen, and steps that hold no
-        worker (a condition, an answer that is at hand) are let through first: what they let go on may be
-        more urgent than what is ready already. Reports about attempts and timers that are no longer open
-        are dropped.
+        Several reports of one tick are all taken in before anything is chosen. Steps that hold no worker
+        (a condition, an answer that is at hand) and the first items of a `foreach` that opens are let
+        through first: they may be more urgent than what is ready already. Reports about attempts and
+        timers that are no longer open are dropped.
         """
         out = self._out = []
         for event in events:
@@ -130,7 +132,7 @@ class Scheduler:
                     self._stop(event.at, "fail_fast")
         at = events[-1].at
         state = self.state
-        if self._stepped and self._put_off < STEPS_AHEAD:
+        if (self._stepped or self._opened) and self._put_off < STEPS_AHEAD:
             self._stepped = False
             self._put_off += 1
         else:
@@ -141,6 +143,7 @@ class Scheduler:
 
     def _choose(self, at: float) -> None:
         self._stepped, self._put_off = False, 0
+        self._opened.clear()
         if self._holding < self.workers or not self.workers:
             self._dispatch(at)
             if self._hedger is not None and not self.stopping:
@@ -276,6 +279,7 @@ class Scheduler:
             self._enqueue(task, at, proceed=True)
         elif outcome == "expand":
             self._groups[task] = Group(task, self.specs[self._stages[task]].item_workers)
+            self._opened.add(task)
         elif outcome != "hold":
             raise ValueError(f"an attempt cannot end as {outcome!r}")
 
@@ -316,6 +320,7 @@ class Scheduler:
     def _tasks_added(self, event: ev.TasksAdded) -> None:
         """The graph has gained tasks; `parent` is the `foreach` whose items they are, -1 if nobody's."""
         self._fold(event)
+        self._opened.discard(event.parent)
         if self._hedger is not None:
             self._hedger.planned(self._stages[event.first : event.first + event.size])
         group = self._groups.get(event.parent)
@@ -332,6 +337,7 @@ class Scheduler:
         group = self._groups.get(event.parent)
         if group is not None:
             self._fold(event)
+            self._opened.discard(event.parent)
             group.closed = True
             group.problem = event.problem
             self._end_group(group, event.at)
