@@ -41,6 +41,7 @@ from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.learning import Learner, Subject
 from llmflow.scheduling.list_schedule import list_schedule
 from llmflow.scheduling.statistics import quantile
+from llmflow.scheduling.worlds import drawn_together
 
 DRAWS = 200
 
@@ -108,7 +109,7 @@ def forecasts_of(
         estimates = [learner.estimate(Subject(name)) for name in graph.names]
         ranks = upward_ranks(graph, [e.mean for e in estimates])
         if run:
-            columns = [e.draws(dice, draws) for e in estimates]
+            columns = drawn_together(estimates, dice, draws)
             simulated = sorted(
                 list_schedule(graph, durations, ranks, workers).makespan for durations in zip(*columns, strict=True)
             )

@@ -382,12 +382,12 @@ def test_levels_that_differ_by_chance_alone_are_one() -> None:
 
 
 def test_levels_that_differ_much_are_left_alone() -> None:
-    common = population([Seen(4, float(level), 3 * 0.25) for level in range(-5, 6)])
+    common = population([Seen(4, float(level), 3 * 0.25, exp(level)) for level in range(-5, 6)])
     assert common.between == pytest.approx(11.0, rel=0.1)
 
 
 def test_a_level_is_robust_and_a_few_equal_numbers_are_themselves() -> None:
-    assert seen([2.0, 2.0], 0.2) == Seen(2, 2.0, 0.0)
+    assert seen([2.0, 2.0], 0.2) == Seen(2, 2.0, 0.0, exp(2.0))
     assert seen([1.0] * 9 + [50.0], 0.01).level < 1.1
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from math import exp, fsum, isfinite, log, sqrt
 from random import Random
 from statistics import NormalDist
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from llmflow.scheduling.worlds import Doubt
 
 Source = Literal["task", "model", "author", "default"]
 """The task's own history, its model's, what the author wrote, or nothing at all: 1 unit."""
@@ -26,7 +29,8 @@ _STANDARD = NormalDist()
 class Estimate:
     """A belief about one duration. `samples` counts what it rests on; `values` holds them, sorted, if they are many.
 
-    `sd` 0 is certainty: then every draw is the mean.
+    `sd` 0 is certainty: then every draw is the mean. `doubt`: how it came about, where it was learned; then
+    durations of several tasks can be drawn together (`worlds`).
     """
 
     mean: float
@@ -34,6 +38,7 @@ class Estimate:
     source: Source = "default"
     samples: int = 0
     values: tuple[float, ...] = ()
+    doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         if not (isfinite(self.mean) and isfinite(self.sd) and self.mean >= 0 and self.sd >= 0):

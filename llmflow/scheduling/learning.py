@@ -15,8 +15,8 @@ to another load. A key that drifts restarts (`change`). Only successful, uncache
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 from statistics import fmean
 from typing import Protocol
@@ -25,7 +25,8 @@ from llmflow.scheduling.estimates import Estimate, Source
 from llmflow.scheduling.lengths import Lengths
 from llmflow.scheduling.regression import TokenRegression
 from llmflow.scheduling.series import LATEST, Attempt, Series
-from llmflow.scheduling.shrinkage import NORMAL_SHAPE, Belief, Population, population, shape
+from llmflow.scheduling.shrinkage import NORMAL_SHAPE, Belief, Population, Seen, corrected, population, shape
+from llmflow.scheduling.worlds import Doubt
 
 UNIT = 1.0
 """Seconds that a task counts for as long as nothing is known of any: the shape of the graph decides."""
@@ -50,9 +51,6 @@ ITEM_WEIGHT = 4.0
 
 COUNTED = 0.5
 """No more doubt than this about a level (variance of the logarithm) goes into mean and sd."""
-
-SURPRISE = 4.0
-"""A prior that the samples contradict by more than two standard deviations gives way (its square)."""
 
 LENGTHS = 16
 """Output lengths that a forecast is averaged over."""
@@ -174,7 +172,11 @@ class _Model:
 
 @dataclass(slots=True)
 class _Prediction:
-    """A belief in the making: the level of log seconds, what is left of spread, and who says so."""
+    """A belief in the making: the level of log seconds, what is left of spread, and who says so.
+
+    `prior`, `spread`: level and variance before the task's own samples, which are `seen`; `is_common`:
+    that prior is the population's own. `is_item`: what is believed is of one item that was seen.
+    """
 
     level: Belief
     variance: float
@@ -182,6 +184,19 @@ class _Prediction:
     source: Source
     samples: int
     evidence: int
+    prior: Belief
+    spread: float
+    is_common: bool = True
+    seen: Seen | None = None
+    is_item: bool = False
+
+    def doubt(self, subject: Subject, common: Population, lengths: Sequence[float]) -> Doubt | None:
+        """Of all items of the task together; None of one of them."""
+        if self.is_item:
+            return None
+        basis = (subject.task, subject.model, subject.template)
+        prior, spread = self.prior, self.spread
+        return Doubt(basis, subject.model, common, prior, self.is_common, spread, self.seen, self.form, lengths)
 
 
 class Learner:
@@ -268,7 +283,8 @@ class Learner:
             self._learn_from_relative(found, relative, model, subject, middle)
         if series is not None:
             self._learn_from_own(found, series, model, subject.item, middle)
-        return _estimate(found, [b - middle for b in baseline])
+        lengths = tuple(b - middle for b in baseline)
+        return _estimate(found, lengths, found.doubt(subject, model.population, lengths))
 
     def tokens(self, subject: Subject) -> tuple[float, list[float]] | None:
         """Input tokens and equally likely output tokens, shortest first; None where no attempt told any."""
@@ -329,13 +345,17 @@ class Learner:
         level = Belief(common.newcomer.mean + middle, common.newcomer.variance)
         known = subject.model in self._models and bool(subject.model)
         source: Source = "model" if known else "default"
-        found = _Prediction(level, common.variance, model.shape, source, common.samples if known else 0, model.evidence)
+        samples = common.samples if known else 0
+        prior = Belief(level.mean, common.between)
+        spread = common.variance
+        found = _Prediction(level, spread, model.shape, source, samples, model.evidence, prior, spread)
         author = subject.author
         if author is not None and author.mean > 0:
             spread = log(1 + author.cv**2)
-            found.level = level.and_seen(log(author.mean) - spread / 2, AUTHOR_VARIANCE)
+            found.level = found.prior = level.and_seen(log(author.mean) - spread / 2, AUTHOR_VARIANCE)
+            found.is_common = False
             if spread:
-                found.variance = spread
+                found.variance = found.spread = spread
         return found
 
     def _learn_from_relative(
@@ -356,16 +376,19 @@ class Learner:
             doubt += MODEL_VARIANCE
         else:
             doubt += MODEL_VARIANCE + TEMPLATE_VARIANCE
-        found.level = _corrected(found.level, level, doubt)
-        found.variance = summary.variance(found.variance)
+        found.level = found.prior = corrected(found.level, level, doubt)
+        found.variance = found.spread = summary.variance(found.variance)
+        found.is_common = False
         found.source, found.samples = "task", summary.count
 
     def _learn_from_own(
         self, found: _Prediction, series: Series, model: _Model, item_key: str | None, middle: float
     ) -> None:
         summary = series.seen(found.variance)
+        found.seen = replace(summary, level=middle + summary.level)
         found.variance = summary.variance(found.variance)
-        found.level = _corrected(found.level, middle + summary.level, found.variance / summary.count)
+        found.level = corrected(found.level, found.seen.level, found.variance / summary.count)
+        found.level = found.level.tilted(model.population.tilt)
         found.form = shape(model.shape, series.standardised(found.variance))
         found.source, found.samples = "task", summary.count
         found.evidence += summary.count
@@ -373,18 +396,13 @@ class Learner:
         if item is not None:
             within = series.within_items(found.variance * model.item_share, ITEM_WEIGHT, found.variance)
             around = Belief(found.level.mean, found.level.variance + found.variance - within)
-            found.level = _corrected(around, middle + item.residual, within / item.count)
+            found.level = corrected(around, middle + item.residual, within / item.count)
             # The shape of the task is that of its items taken together, which says nothing about one of them.
             found.variance, found.form, found.evidence = within, NORMAL_SHAPE, 0
+            found.is_item = True
 
 
-def _corrected(prior: Belief, level: float, doubt: float) -> Belief:
-    """The prior after a look at `level`; one that is contradicted too loudly counts for less."""
-    needed = (level - prior.mean) ** 2 / SURPRISE - doubt
-    return Belief(prior.mean, max(prior.variance, needed)).and_seen(level, doubt)
-
-
-def _estimate(found: _Prediction, lengths: list[float]) -> Estimate:
+def _estimate(found: _Prediction, lengths: Sequence[float], doubt: Doubt | None) -> Estimate:
     """Moments over level, output length and what is left; with the shape where there is evidence of one."""
     variance = found.variance + min(found.level.variance, COUNTED)
     spread = sqrt(variance)
@@ -398,7 +416,7 @@ def _estimate(found: _Prediction, lengths: list[float]) -> Estimate:
     if found.evidence >= EVIDENCE:
         every = sorted(b * f for b in bases for f in factors)
         values = tuple(every[int((i + 0.5) / VALUES * len(every))] for i in range(VALUES))
-    return Estimate(mean, sqrt(max(0.0, square - mean * mean)), found.source, found.samples, values)
+    return Estimate(mean, sqrt(max(0.0, square - mean * mean)), found.source, found.samples, values, doubt)
 
 
 def _square(x: float) -> float:

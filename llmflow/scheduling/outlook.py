@@ -92,7 +92,7 @@ def look_out(
     makespans: dict[str, list[float]] = {name: [] for name in keys}
     critical, starts, held = [0] * count, [0.0] * count, [0.0] * count
     chosen = next(iter(keys))
-    drawn = zip(*(e.draws(dice, samples) for e in estimates), strict=True) if count else [()] * samples
+    drawn = zip(*_drawn(estimates, dice, samples), strict=True) if count else [()] * samples
     for done, durations in enumerate(drawn):
         if budget_s is not None and clock is not None and done == PROBE:
             samples = min(samples, int(PROBE * budget_s / max(1e-9, clock() - begins)))
@@ -116,6 +116,15 @@ def look_out(
         [s / samples for s in starts],
         [h / samples for h in held],
     )
+
+
+def _drawn(estimates: Sequence[Estimate], dice: Random, count: int) -> list[list[float]]:
+    """A column of durations per task; what was learned is drawn together, for it is doubted together."""
+    if not any(e.doubt for e in estimates):
+        return [e.draws(dice, count) for e in estimates]
+    from llmflow.scheduling.worlds import drawn_together
+
+    return drawn_together(estimates, dice, count)
 
 
 def certain(

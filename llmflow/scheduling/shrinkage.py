@@ -6,7 +6,9 @@ level; the levels of keys that belong together are normal around their populatio
     y ~ N(level, variance),    level ~ N(centre, between)
 
 A key's level is drawn to the centre by variance/n : between, so the first sample moves it most of
-the way where keys differ much, and little where they hardly differ. Its variance is drawn to the
+the way where keys differ much, and little where they hardly differ. Normal logarithms with too wide
+a population foretell too much of all keys together; a common *tilt* sets that right, so that what is
+expected of them adds up to what was seen of them. A key's variance is drawn to the
 pooled one as if that rested on SPREAD_WEIGHT samples. Levels are found by a Huber M-estimate, so a
 straggler does not move them; that there are stragglers is kept in the *shape*: standardised
 residuals, the normal's while there are few, then the population's, then the key's own.
@@ -15,8 +17,8 @@ residuals, the normal's while there are few, then the population's, then the key
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
+from math import exp, log, sqrt
 from statistics import NormalDist
 
 UNKNOWN_VARIANCE = 0.2231
@@ -34,8 +36,20 @@ POOLED_AT_MOST = 60
 UNKNOWN_BETWEEN = 4.0
 """How far a level may be from 1 unit if there is nothing to compare it with: a factor of 7 is one sd."""
 
+NEAREST = 0.01
+"""No population is taken to be narrower: a key may always be another."""
+
 HUBER = 2.0
 """Standard deviations beyond which a sample is pulled in."""
+
+SURPRISE = 4.0
+"""A prior that the samples contradict by more than two standard deviations gives way (its square)."""
+
+TILTED_BY = 2.0
+"""As many keys as the belief is worth that nothing need be set right; a key alone is best left at what was seen."""
+
+FEW = 10
+"""Samples from which on a key's level is known well enough to need no tilt."""
 
 SHAPE = 40
 """Points of a shape; also the number of samples that the less special shape is worth to the more special."""
@@ -55,26 +69,46 @@ class Belief:
         weight = self.variance / (self.variance + variance)
         return Belief(self.mean + weight * (mean - self.mean), weight * variance)
 
+    def tilted(self, tilt: float) -> Belief:
+        """Moved down by so many times its own variance: 1 makes the mean of the exponential that at the median."""
+        return Belief(self.mean - tilt * self.variance, self.variance)
+
+
+def corrected(prior: Belief, level: float, doubt: float) -> Belief:
+    """The prior after a look at `level`; one that is contradicted too loudly counts for less."""
+    needed = (level - prior.mean) ** 2 / SURPRISE - doubt
+    return Belief(prior.mean, max(prior.variance, needed)).and_seen(level, doubt)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The numbers of one key in brief: how many, their robust level, their squared deviations (pulled in)."""
+    """The numbers of one key in brief: how many, their robust level, their squared deviations (pulled in).
+
+    `size`: the mean of what they are the logarithms of.
+    """
 
     count: int
     level: float
     squares: float
+    size: float
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom that `variance` rests on."""
+        return SPREAD_WEIGHT + max(0, self.count - 1)
 
     def variance(self, pooled: float) -> float:
         """Of one number, drawn to the pooled one while there are few."""
-        return (SPREAD_WEIGHT * pooled + self.squares) / (SPREAD_WEIGHT + max(0, self.count - 1))
+        return (SPREAD_WEIGHT * pooled + self.squares) / self.freedom
 
 
 def seen(values: Sequence[float], pooled: float) -> Seen:
     """Huber's level of `values` (at least one), starting from their median. O(n log n)."""
     n = len(values)
+    size = sum(map(exp, values)) / n
     if n < 3:
         level = sum(values) / n
-        return Seen(n, level, sum((v - level) ** 2 for v in values))
+        return Seen(n, level, sum((v - level) ** 2 for v in values), size)
     ordered = sorted(values)
     level = (ordered[n // 2] + ordered[(n - 1) // 2]) / 2
     variance = pooled
@@ -85,12 +119,17 @@ def seen(values: Sequence[float], pooled: float) -> Seen:
         level = sum(pulled) / n
         squares = sum((v - level) ** 2 for v in pulled)
         variance = (SPREAD_WEIGHT * pooled + squares) / (SPREAD_WEIGHT + n - 1)
-    return Seen(n, level, squares)
+    return Seen(n, level, squares, size)
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What keys that belong together have in common: where their levels lie, and the spread inside a key."""
+    """What keys that belong together have in common: where their levels lie, and the spread inside a key.
+
+    `variance` rests on `freedom` degrees of freedom. `chance`: the share of it by which levels that
+    were seen lie apart for that reason alone; were it larger they would lie nearer, down to `nearest`.
+    `tilt`: see above.
+    """
 
     centre: float = 0.0
     centre_variance: float = UNKNOWN_BETWEEN
@@ -98,6 +137,10 @@ class Population:
     variance: float = UNKNOWN_VARIANCE
     keys: int = 0
     samples: int = 0
+    freedom: float = UNKNOWN_WEIGHT
+    chance: float = 0.0
+    nearest: float = NEAREST
+    tilt: float = 0.0
 
     @property
     def newcomer(self) -> Belief:
@@ -124,12 +167,39 @@ def population(members: Sequence[Seen], *, unknown_between: float = UNKNOWN_BETW
     chance = sum(variance / m.count for m in members)
     apart = sum((m.level - middle) ** 2 for m in members)
     # unknown_between is worth one degree of freedom; a tenth is kept so that no key is deaf to its own samples.
-    between = max((unknown_between + apart - chance * (n - 1) / n) / n, apart / (10 * n), 0.01)
+    nearest = max(apart / (10 * n), NEAREST)
+    between = max((unknown_between + apart - chance * (n - 1) / n) / n, nearest)
     weights = [1 / (between + variance / m.count) for m in members]
     total = sum(weights)
     mean = sum(w * m.level for w, m in zip(weights, members, strict=True)) / total
     known = Belief(centre, unknown_between).and_seen(mean, 1 / total)
-    return Population(known.mean, known.variance, between, variance, n, sum(m.count for m in members))
+    found = Population(
+        known.mean,
+        known.variance,
+        between,
+        variance,
+        n,
+        sum(m.count for m in members),
+        freedom=freedom,
+        chance=chance / variance * (n - 1) / n**2,
+        nearest=nearest,
+    )
+    return replace(found, tilt=_tilt(found, members))
+
+
+def _tilt(common: Population, members: Sequence[Seen]) -> float:
+    """The tilt with which what is expected of members with few samples adds up to what was seen; to first order."""
+    few = [m for m in members if m.count < FEW]
+    seen = expected = doubt = 0.0
+    for m in few:
+        variance = m.variance(common.variance)
+        level = corrected(common.newcomer, m.level, variance / m.count)
+        size = exp(level.mean + (level.variance + variance) / 2)
+        seen, expected, doubt = seen + m.size, expected + size, doubt + size * level.variance
+    if not doubt or not seen:
+        return 0.0
+    wanted = log(expected / seen) * expected / doubt
+    return max(-1.0, min(1.0, wanted)) * len(few) / (len(few) + TILTED_BY)
 
 
 NORMAL_SHAPE = tuple(NormalDist().inv_cdf((i + 0.5) / SHAPE) for i in range(SHAPE))
