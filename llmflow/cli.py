@@ -67,8 +67,9 @@ app.add_typer(cache_app, name="cache")
 def _version(wanted: bool) -> None:
     if wanted:
         from llmflow import __version__
+        from llmflow.commands.console import deliver
 
-        sys.stdout.write(f"llmflow {__version__}\n")
+        deliver(f"llmflow {__version__}")
         raise typer.Exit
 
 

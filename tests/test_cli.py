@@ -286,6 +286,24 @@ def test_a_reader_that_goes_away_ends_a_plan_without_a_traceback() -> None:
     assert ended == Ended(0, "141\n", "")
 
 
+def test_no_command_complains_that_nobody_reads_what_it_delivers(tmp_path: Path) -> None:
+    path = shlex.quote(str(pipeline(tmp_path, ONE)))
+    assert llmflow("run", path).code == 0
+    about_runs = "runs", "stats greeting", "show last", "show last --json", "diff last last", "cache ls"
+    about_files = (
+        f"validate {path}",
+        f"plan {path}",
+        f"graph {path}",
+        f"compare {path}",
+        "schema",
+        "--version",
+        "doctor",
+    )
+    for words in (*about_runs, *about_files):
+        ended = shell(f"$LLMFLOW {words} >&-")
+        assert (words, ended.code, ended.err) == (words, 141, "")
+
+
 def test_the_first_line_of_a_schema_can_be_taken_alone() -> None:
     assert shell("$LLMFLOW schema | head -1") == Ended(0, "{\n", "")
 

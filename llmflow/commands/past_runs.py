@@ -79,7 +79,8 @@ def since(last: str | None) -> float | None:
 
 def line_length() -> int:
     """Columns to write tables in: the terminal's, 100 where there is none."""
-    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: it was closed before we began
+    return shutil.get_terminal_size((100, 24)).columns if on_terminal else 100
 
 
 def read(store: Store, one: StoredRun) -> PastRun:
