@@ -12,6 +12,13 @@ def tokens_text(usage: Usage) -> str:
     return f"{'~' if usage.estimated else ''}{usage.input_tokens:,} + {usage.output_tokens:,} tokens"
 
 
+def input_output_text(usage: Usage) -> str:
+    """`12 input (5 cached), 34 output`, for where it is said that these are tokens; `~` as above."""
+    about = "~" if usage.estimated else ""
+    cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
+    return f"{about}{usage.input_tokens:,} input{cached}, {about}{usage.output_tokens:,} output"
+
+
 def seconds_text(seconds: float) -> str:
     """A duration for a narrow column: `0.52 s`, `12.3 s`, `4m05s`, `3h07m`; `?` where it is unknown."""
     if not isfinite(seconds):

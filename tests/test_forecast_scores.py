@@ -58,6 +58,7 @@ def store(tmp_path: Path) -> Path:
         keep(store, 12, 99.0, resumed=True)
         keep(store, 13, 99.0, answers_reused=1)
         keep(store, 14, 99.0, told={"p10": None})
+        keep(store, 16, 10.1, told={"p10": 10.0, "p50": 10.0, "p90": 10.0})  # a point: nothing falls within it
         keep(store, 15, 99.0, told=None)
     return folder
 
@@ -116,6 +117,10 @@ def test_a_run_keeps_a_forecast_of_its_time_and_of_its_tokens(tmp_path: Path) ->
     rows = json.loads(llmflow("stats", "two", "--calibration", "--json", cwd=tmp_path).out)["rows"]
     assert [(row["of"], row["runs"]) for row in rows] == [("time", 2), ("tokens", 1)]
     assert rows[1]["within"] == 1.0
+    shown = llmflow("show", "last", cwd=tmp_path).out
+    told = json.loads(llmflow("show", "last", "--json", cwd=tmp_path).out)["forecast"]
+    assert f"forecast    P10 {told['p10']:.2f}, P50 {told['p50']:.2f}, P90 {told['p90']:.2f} s\n" in shown
+    assert f"            P10 {told['tokens']['p10']:,.0f}, P50" in shown
 
 
 def test_four_of_five_truths_that_are_not_log_normal_fall_within_what_was_foretold() -> None:

@@ -156,6 +156,10 @@ def test_a_real_run_is_shown_with_every_second_booked(tmp_path: Path) -> None:
     )
     llmflow("run", str(pipeline), "-j", "1", "--plain")
     shown = json.loads(llmflow("show", "last", "--json"))
+    assert (shown["forecast"]["p10"], shown["forecast"]["p90"], shown["forecast"]["tokens"]) == (7.0, 7.0, None)
+    assert shown["decision"]["order"] == "critical-path"
+    assert f"order       critical-path: {shown['decision']['reason']}\n" in (text := llmflow("show", "last"))
+    assert "forecast    7.00 s, without a spread\n" in text
     columns = shown["time"]["columns"]
     assert sum(columns.values()) == pytest.approx(shown["makespan"], abs=1e-6)
     assert columns["model"] >= 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import exp, log
 from random import Random
 from statistics import fmean
@@ -20,7 +20,7 @@ def learned(*seen: tuple[str, float]) -> Learner:
     return Learner(SampleRecord(task, duration, float(at)) for at, (task, duration) in enumerate(seen))
 
 
-def sums(estimates: list[Estimate], count: int = 400, seed: int = 1) -> list[float]:
+def sums(estimates: Sequence[Estimate], count: int = 400, seed: int = 1) -> list[float]:
     """Of each world the total, in ascending order."""
     return sorted(map(sum, zip(*drawn_together(estimates, Random(seed), count), strict=True)))
 

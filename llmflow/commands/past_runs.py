@@ -130,7 +130,7 @@ def facts_of(one: StoredRun) -> RunFacts:
         inputs=record.inputs,
         outputs=summary.get("outputs"),
         options=record.options,
-        timeouts=(record.forecast or {}).get("timeouts") or {},
+        forecast=record.forecast or {},
     )
 
 

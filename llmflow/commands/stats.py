@@ -80,8 +80,8 @@ def calibration(
         deliver(render_scores(found, line_length()), output)
     else:
         say(
-            f"no run to judge in {directory}: a forecast needs a run before it, or estimates; runs that failed, "
-            "went on, or had answers of earlier runs are left out"
+            f"no run to judge in {directory}: a forecast needs a run before it, or estimates with a spread; runs that "
+            "failed, went on, or had answers of earlier runs are left out"
         )
     return 0
 

@@ -72,14 +72,17 @@ class Score:
 
 
 def scores(foretold: Iterable[Foretold]) -> list[Score]:
-    """Per pipeline in the order of first appearance, time before tokens; all together where there are several."""
+    """Per pipeline in the order of first appearance, time before tokens; all together where there are several.
+
+    A forecast without any spread, of durations that were all written as certain, is no interval and left out.
+    """
     groups: dict[tuple[str, str], list[tuple[Interval, float]]] = {}
     for run in foretold:
         for what, quantiles, truth in (
             (TIME, run.of_makespan, run.makespan),
             (TOKENS, run.of_tokens, float(run.tokens)),
         ):
-            if quantiles is not None and quantiles[0] > 0 and truth > 0:
+            if quantiles is not None and 0 < quantiles[0] < quantiles[2] and truth > 0:
                 groups.setdefault((run.pipeline, what), []).append((Interval(*quantiles), truth))
     order = list(dict.fromkeys(pipeline for pipeline, _ in groups))
     found = [Score(p, w, calibration(groups[p, w])) for p in order for w in (TIME, TOKENS) if (p, w) in groups]

@@ -51,8 +51,13 @@ class RunFacts:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     outputs: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    timeouts: Mapping[str, Any] = field(default_factory=dict)
-    """Task → how long an attempt might take, as `limits_json` writes it."""
+    forecast: Mapping[str, Any] = field(default_factory=dict)
+    """What was decided and foretold before it began, as it was kept: quantiles, `tokens`, `decision`, `timeouts`."""
+
+    @property
+    def timeouts(self) -> Mapping[str, Any]:
+        """Task → how long an attempt might take, as `limits_json` writes it."""
+        return self.forecast.get("timeouts") or {}
 
 
 class TaskFacts(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmflow.protocol import Usage
-from llmflow.quantities import plural, ratio_text, seconds_text, tokens_text
+from llmflow.quantities import input_output_text, plural, ratio_text, seconds_text, tokens_text
 from llmflow.reports.columns import Column, render_columns
 from llmflow.reports.gantt_text import Block, render_gantt
 from llmflow.reports.past_run import Answer, PastAttempt, PastRun, PastTask, RunFacts
@@ -59,6 +59,8 @@ def show_json(run: PastRun) -> dict[str, Any]:
         "makespan": run.makespan,
         "usage": usage_json(run.usage),
         "cost_usd": None,
+        "forecast": _forecast_json(run.facts),
+        "decision": run.facts.forecast.get("decision"),
         "time": booking_json(run.booking, names),
         "pools": [{"name": name, "workers": workers} for name, workers in run.pools],
         "tasks": [_task_json(task, names) for task in run.rows],
@@ -133,8 +135,25 @@ def _head(run: PastRun) -> str:
         bound = f" · lower bound {facts.lower_bound:.2f} s ({facts.bound_kind}), ratio {ratio_text(facts.ratio)}"
     lines.append(_labelled("makespan", f"{run.makespan:.2f} s{bound}"))
     if run.usage != Usage():
-        lines.append(_labelled("tokens", tokens_text(run.usage)))
+        lines.append(_labelled("tokens", input_output_text(run.usage)))
+    lines += _foretold(run)
     return "\n".join(lines)
+
+
+def _foretold(run: PastRun) -> list[str]:
+    """What was foretold of the run, and why its order was chosen; nothing of what the history does not have."""
+    told, lines = run.facts.forecast, []
+    if told.get("p10") is not None and told["p10"] == told["p90"]:
+        lines.append(f"{told['p50']:.2f} s, without a spread")
+    elif told.get("p10") is not None:
+        lines.append(f"P10 {told['p10']:.2f}, P50 {told['p50']:.2f}, P90 {told['p90']:.2f} s")
+    if tokens := told.get("tokens"):
+        lines.append(f"P10 {tokens['p10']:,.0f}, P50 {tokens['p50']:,.0f}, P90 {tokens['p90']:,.0f} tokens")
+    lines = [_labelled("" if i else "forecast", line) for i, line in enumerate(lines)]
+    decision = told.get("decision")
+    if decision and decision["reason"]:
+        lines.append(_labelled("order", one_line(f"{decision['order']}: {decision['reason']}")))
+    return lines
 
 
 def _counts(tasks: Sequence[PastTask]) -> str:
@@ -282,6 +301,12 @@ def _facts_json(facts: RunFacts) -> dict[str, Any]:
         "inputs": dict(facts.inputs),
         "outputs": facts.outputs,
     }
+
+
+def _forecast_json(facts: RunFacts) -> dict[str, Any] | None:
+    """Of the makespan in seconds, and under `tokens` of those; null where nothing was foretold."""
+    told = {name: facts.forecast.get(name) for name in ("makespan", "samples", "p10", "p50", "p90", "tokens")}
+    return None if told["makespan"] is None and told["tokens"] is None else told
 
 
 def _task_json(task: PastTask, names: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from math import fsum, isnan
 from typing import Any
 
 from llmflow.protocol import Usage
-from llmflow.quantities import plural, ratio_text, share_text
+from llmflow.quantities import input_output_text, plural, ratio_text, share_text
 from llmflow.reports.chain_text import chain_text
 from llmflow.reports.summary import PoolUse, RunSummary
 from llmflow.sanitise import clip, one_line
@@ -40,7 +40,7 @@ def render_summary(summary: RunSummary) -> str:
         first = f"{summary.overtaken:,} answered first"
         lines.append(_labelled("hedged", f"{plural(summary.copies, 'second call')}, {first}; the others may be billed"))
     if summary.usage != Usage():
-        lines.append(_labelled("tokens", _tokens(summary.usage)))
+        lines.append(_labelled("tokens", input_output_text(summary.usage)))
     return "\n".join(lines)
 
 
@@ -152,12 +152,6 @@ def _pool_text(pool: PoolUse) -> str:
     each = ", ".join(f"{use.worker}: {share_text(use.utilisation)}" for use in pool.used[:WORKERS])
     more = f", … {len(pool.used) - WORKERS:,} more" if len(pool.used) > WORKERS else ""
     return f"{one_line(pool.name)} × {count}, {share_text(pool.utilisation)} busy ({each}{more})"
-
-
-def _tokens(usage: Usage) -> str:
-    about = "~" if usage.estimated else ""
-    cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
-    return f"{about}{usage.input_tokens:,} input{cached}, {about}{usage.output_tokens:,} output"
 
 
 def _pool_json(pool: PoolUse) -> dict[str, Any]:
