@@ -150,3 +150,13 @@ def test_parts_between_barriers_are_planned_one_behind_the_other() -> None:
         assert list_schedule(graph, durations, found.greedy, 2).makespan == found.greedy_makespan
         idle += found.idles
     assert idle < 6
+
+
+def test_plans_that_greedy_passes_miss_by_one_are_found_by_placing_task_by_task() -> None:
+    """Layers of nearly equal tasks: where each goes is a puzzle, and how long it takes hardly tells two plans apart."""
+    for seed in (14, 16):
+        dice = Random(seed)
+        graph, layer = Graph(), sorted(dice.randrange(8) for _ in range(40))
+        for task in range(40):
+            graph.add(str(task), [d for d in range(task) if layer[d] == layer[task] - 1 and dice.random() < 0.3])
+        assert search(graph, [float(dice.randint(8, 12)) for _ in range(40)], 6, 150).proved, seed

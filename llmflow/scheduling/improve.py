@@ -10,11 +10,16 @@ Starting from critical-path order, two ideas find shorter schedules:
   and width of the window and the blur are drawn anew each time, fine to coarse; a search that stands
   still starts over from the whole order blurred.
 
-A mirrored schedule is greedy from its end, so seen from its start it may let a worker idle while a
-task is ready: the kind of plan that no priority order can express. So the shortest schedule that an
-order does express is kept beside it. The search stops when both meet the lower bound (then the plan
-is proved optimal), at its budget, or after a number of iterations. Between barriers each part is
-planned by itself.
+Many schedules are equally long, so what is compared is by how much all tasks together pass the latest
+ends that a slightly shorter schedule would allow: it falls long before the makespan does. And half of
+the passes are greedy, half place task by task (see `ticks`): the shortest schedules are often of the
+second kind only, and seldom found by it alone.
+
+A mirrored schedule is greedy from its end, and one that was placed task by task keeps workers free for
+tasks to come: seen from its start either may let a worker idle while a task is ready, the kind of plan
+that no priority order can express. So the shortest schedule that an order does express is kept beside
+it. The search stops when both meet the lower bound (then the plan is proved optimal), at its budget, or
+after a number of iterations. Between barriers each part is planned by itself.
 
 The search counts in ticks (see `ticks`); the plan that leaves is exact.
 """
@@ -27,7 +32,7 @@ from heapq import heappop, heappush
 from random import Random
 
 from llmflow.scheduling.barriers import cut_out, parts
-from llmflow.scheduling.bounds import WORK, Bound, pooled_lower_bound
+from llmflow.scheduling.bounds import WORK, Bound, earliest_starts, pooled_lower_bound
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.list_schedule import Schedule, list_schedule, ranked
 from llmflow.scheduling.ticks import TickSchedules
@@ -44,7 +49,13 @@ PASSES = 6
 """How many list schedules one improvement may take; it ends after one that is no shorter."""
 
 STANDSTILL = 60
-"""Iterations without a shorter schedule after which the search starts over."""
+"""Iterations without a better schedule after which the search starts over."""
+
+SERIAL = 0.5
+"""The share of the iterations that place task by task."""
+
+AIM = 0.998
+"""The share of the best makespan that the search aims at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +144,10 @@ def _searched(
 ) -> Plan:
     """What the search finds on its own, be it shorter than the critical path or not."""
     search = TickSchedules(graph, durations, pools, sizes)
-    improver = _Improver(search, int(bound.value * search.scale * (1 + 1e-9)), in_time)
-    length, side, finishes = improver.descend(0, ranked(upward_ranks(graph, durations)))
+    improver = _Improver(graph, search, int(bound.value * search.scale * (1 + 1e-9)), in_time)
+    _, side, finishes = improver.descend(0, ranked(upward_ranks(graph, durations)))
     shortest = improver.best
-    tries = improver.iterate(side, length, finishes, seed, iterations)
+    tries = improver.iterate(side, finishes, seed, iterations)
     method = ITERATED_GREEDY if improver.best < shortest else FORWARD_BACKWARD
     found = _exact(graph, durations, improver.starts, search)
     priorities = in_order(sorted(range(len(graph)), key=found.starts.__getitem__))
@@ -207,8 +218,14 @@ def in_order(order: Sequence[int]) -> list[float]:
 class _Improver:
     """The search itself: the best schedule so far, and forward–backward passes that look for a better one."""
 
-    def __init__(self, search: TickSchedules, target: int, in_time: Callable[[], bool]) -> None:
+    def __init__(self, graph: Graph, search: TickSchedules, target: int, in_time: Callable[[], bool]) -> None:
         self.search, self.target, self.in_time = search, target, in_time
+        order = graph.order()
+        tails = [
+            int(rank) - own for rank, own in zip(upward_ranks(graph, search.ticks, order), search.ticks, strict=True)
+        ]
+        self.behind = tails, list(map(int, earliest_starts(graph, search.ticks, order)))
+        """How much must follow each task, seen from the start and seen from the end."""
         self.best = -1
         self.starts: list[int] = []
         self.ordered = -1
@@ -220,36 +237,49 @@ class _Improver:
     def done(self) -> bool:
         return 0 <= self.ordered <= self.target or not self.in_time()
 
-    def descend(self, mirrored: int, order: Sequence[int]) -> tuple[int, int, list[int]]:
-        """(makespan, mirrored, finishes) of the shortest of some alternating passes that begin with `order`."""
-        tasks, ticks, schedule = range(self.search.n), self.search.ticks, self.search.schedule
-        shortest, side, kept = -1, mirrored, [0]
-        longer = 0
+    def excess(self, mirrored: int, finishes: Sequence[int]) -> int:
+        """By how much the tasks together end too late for a makespan a little below the best: 0 if it is met."""
+        aim = max(self.target, int(self.best * AIM))
+        return sum(
+            [end + rest - aim for end, rest in zip(finishes, self.behind[mirrored], strict=True) if end + rest > aim]
+        )
+
+    def descend(self, mirrored: int, order: Sequence[int], *, serial: bool = False) -> tuple[int, int, list[int]]:
+        """(excess, mirrored, finishes) of the best of some alternating passes that begin with `order`."""
+        tasks, ticks = range(self.search.n), self.search.ticks
+        schedule = self.search.serial if serial else self.search.schedule
+        least, side, kept = -1, mirrored, [0]
+        worse = 0
         for _ in range(PASSES):
             length, finishes = schedule(mirrored, order)
             if length < self.best or self.best < 0:
-                self.best = length
+                self.best, least = length, -1
                 self.starts = [length - f if mirrored else f - t for f, t in zip(finishes, ticks, strict=True)]
-            if not mirrored and (length < self.ordered or self.ordered < 0):
+            if not (mirrored or serial) and (length < self.ordered or self.ordered < 0):
                 self.ordered, self.order = length, order
-            longer = 0 if length < shortest else longer + 1
-            if length <= shortest or shortest < 0:
-                shortest, side, kept = length, mirrored, finishes
-            if longer > 1 or self.done:
+            excess = self.excess(mirrored, finishes)
+            worse = 0 if excess < least or least < 0 else worse + 1
+            if excess <= least or least < 0:
+                least, side, kept = excess, mirrored, finishes
+            if worse > 1 or self.done:
                 break
             order = sorted(tasks, key=finishes.__getitem__, reverse=True)
             mirrored = 1 - mirrored
-        return shortest, side, kept
+        return least, side, kept
 
-    def iterate(self, mirrored: int, length: int, finishes: list[int], seed: int, iterations: int) -> int:
+    def iterate(self, mirrored: int, finishes: list[int], seed: int, iterations: int) -> int:
         """Blur and descend until done; the number of iterations taken."""
         dice = Random(seed)
         random = dice.random
         ticks, tasks = self.search.ticks, range(self.search.n)
         (low, high), (narrow, wide) = BLUR, WINDOW
         tries = still = 0
+        best = -1
         while tries < iterations and not self.done:
             tries += 1
+            length = max(finishes)
+            if self.best != best:
+                best, excess = self.best, self.excess(mirrored, finishes)
             starts = [f - t for f, t in zip(finishes, ticks, strict=True)]
             if still < STANDSTILL:
                 blur = length * low * (high / low) ** random()
@@ -258,13 +288,15 @@ class _Improver:
             else:
                 blur, early, late = length * high * (1 + 9 * random() ** 3), -1.0, length + 1.0
             keys = [s + random() * blur if early < s < late else s for s in starts]
-            found, side, ends = self.descend(mirrored, sorted(tasks, key=keys.__getitem__))
-            if found < length or still >= STANDSTILL:
+            # Where only an order is missing that gives what is found, placing task by task finds none.
+            serial = self.best > self.target and random() < SERIAL
+            found, side, ends = self.descend(mirrored, sorted(tasks, key=keys.__getitem__), serial=serial)
+            if found < excess or still >= STANDSTILL or self.best < best:
                 still = 0
             else:
                 still += 1
-            if found <= length or not still:
-                length, mirrored, finishes = found, side, ends
+            if found <= excess or not still:
+                excess, mirrored, finishes = found, side, ends
         return tries
 
 

@@ -1,4 +1,4 @@
-"""List schedules counted in whole ticks, from either end of the graph: what a search calls hundreds of times.
+"""Schedules of an order counted in whole ticks, from either end of the graph: what a search calls hundreds of times.
 
 Because durations are integers, a moment and a task fit into one integer and a heap of integers is
 all the bookkeeping; because edges that others imply are left out, a dense graph costs no more than
@@ -7,6 +7,7 @@ a sparse one. Ties of priorities are the caller's: the order it hands over is co
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -72,6 +73,42 @@ class TickSchedules:
             rank[task] = position
         kernel = self._one_pool if self.one_pool else self._pools
         return kernel(self.sides[mirrored], order, rank)
+
+    def serial(self, mirrored: int, order: Sequence[int]) -> tuple[int, list[int]]:
+        """Makespan and finishes if the tasks are placed one by one, each as early as it can go.
+
+        A task takes the worker that is free last before it can begin, else the first that gets free; one whose
+        dependencies are not all placed waits for them and follows at once. A worker may so be kept free for a
+        task ahead of its time, and any order of starts gives a schedule that starts no task later: the
+        shortest there is can be reached, which greed cannot promise (serial and parallel generation, Kolisch 1996).
+        """
+        side, ticks, pool_of = self.sides[mirrored], self.ticks, self.pool_of
+        following, pending = side.following, side.pending[:]
+        earliest, finishes = [0] * self.n, [0] * self.n
+        passed = [False] * self.n
+        free_at = [[0] * min(w, self.n) for w in self.workers]
+        for turn in order:
+            if pending[turn]:
+                passed[turn] = True
+                continue
+            placing = [turn]
+            while placing:
+                task = placing.pop()
+                start, workers = earliest[task], free_at[pool_of[task]]
+                free = bisect_right(workers, start)
+                if free:
+                    del workers[free - 1]
+                else:
+                    start = workers.pop(0)
+                finishes[task] = end = start + ticks[task]
+                insort(workers, end)
+                for d in following[task]:
+                    if end > earliest[d]:
+                        earliest[d] = end
+                    pending[d] -= 1
+                    if passed[d] and not pending[d]:
+                        placing.append(d)
+        return max(finishes), finishes
 
     def _one_pool(self, side: _Side, order: Sequence[int], rank: list[int]) -> tuple[int, list[int]]:
         following, ticks, base = side.following, self.ticks, self.base
