@@ -65,6 +65,7 @@ PURE = {
     "random",
     "statistics",
     "typing",
+    "zlib",
 }
 """What `scheduling` may import beside the house: no clock, no file, no socket, no thread, no loop."""
 

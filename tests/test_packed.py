@@ -8,8 +8,8 @@ from array import array
 
 import pytest
 
-from llmflow.reports.packed import OPEN, SIZE, Packed
 from llmflow.reports.spans import Columns, Span
+from llmflow.scheduling.packed import OPEN, SIZE, Packed
 
 
 @pytest.mark.parametrize("count", [0, 1, SIZE - 1, SIZE, SIZE + 1, (OPEN + 3) * SIZE + 7])
@@ -28,6 +28,29 @@ def test_a_packed_column_reads_like_an_array(count: int) -> None:
     for outside in (count, count + SIZE, -count - 1):
         with pytest.raises(IndexError):
             column[outside]
+
+
+@pytest.mark.parametrize("typecode", ["d", "i", "I"])
+def test_entries_can_be_set_wherever_they_are(typecode: str) -> None:
+    dice = random.Random(typecode)
+    first = [dice.randrange(1_000) for _ in range(10)]
+    column: Packed[float] = Packed(typecode, first)
+    numbers = array(typecode, first)
+    for number in range((OPEN + 4) * SIZE):
+        column.append(number)
+        numbers.append(number)
+        for place in (dice.randrange(len(numbers)), -1 - dice.randrange(min(300, len(numbers)))):
+            if number % 64 < 2:
+                column[place] = numbers[place] = dice.randrange(1 << 30)
+    column.extend([5, 6])
+    numbers.extend(array(typecode, [5, 6]))
+    assert len(column._open) == OPEN
+    assert len(column._changed) > 1
+    assert list(column) == list(numbers)
+    assert [column[place] for place in range(0, len(numbers), 97)] == list(numbers[::97])
+    for outside in (len(numbers), -len(numbers) - 1):
+        with pytest.raises(IndexError):
+            column[outside] = 1
 
 
 def test_spans_are_kept_packed_and_come_back_as_they_were() -> None:
@@ -53,4 +76,4 @@ def test_what_is_packed_takes_a_fraction() -> None:
         column.end.append(number // 3)
         column.pack()
     held = sys.getsizeof(column.end) + sum(map(sys.getsizeof, column._blocks))
-    assert held < 4 * len(column) / 2
+    assert held < len(column) / 2  # of 4 bytes each

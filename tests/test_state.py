@@ -11,6 +11,7 @@ from random_graphs import random_scenarios
 from llmflow.errors import FailureKind
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.packed import SIZE, Packed
 from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.state import MOVES, SETTLED, IllegalEvent, Running, RunState, Status
 
@@ -191,3 +192,26 @@ def test_a_story_that_was_tampered_with_is_refused_or_leaves_a_consistent_state(
         refused = fold_till_refused(state, story)
         assert consistent(state) == []
         assert refused == "" or refused.partition(" ")[0] in ev.EVENTS
+
+
+def test_what_is_known_of_thousands_of_items_stays_though_it_is_packed() -> None:
+    """Items settle in another order than they came, the first of them last."""
+    items = 3 * SIZE
+    graph = Graph()
+    graph.add("each")
+    state = RunState(graph)
+    state.apply(ev.RunStarted(0.0))
+    for task in range(1, items + 1):
+        graph.add_item(0, str(task), 0)
+        state.apply(ev.TasksAdded(task / 7, 0, task, 1))
+    for task in sorted(range(1, items + 1), key=lambda t: (t == 1, t // 100, -t)):
+        state.apply(ev.AttemptStarted(3_000.0 + task, task, task, 1, 0, 0, 0))
+        state.apply(ev.AttemptSucceeded(5_000.0 + task / 3, task, task))
+        state.apply(ev.TaskSucceeded(5_000.0 + task / 3, task))
+    tasks = range(1, items + 1)
+    assert list(state.ready_at)[1:] == [task / 7 for task in tasks]
+    assert list(state.first_started_at)[1:] == [3_000.0 + task for task in tasks]
+    assert list(state.ended_at)[1:] == [5_000.0 + task / 3 for task in tasks]
+    assert (list(state.attempts), set(state.pending), state.unsettled) == ([0] + [1] * items, {0}, 1)
+    columns = (state.ready_at, state.first_started_at, state.ended_at, state.attempts, state.pending)
+    assert all(isinstance(column, Packed) for column in columns)

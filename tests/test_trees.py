@@ -10,6 +10,8 @@ import pytest
 from fan_out_run import run
 
 from llmflow.binding.trees import Tree
+from llmflow.scheduling import events as ev
+from llmflow.scheduling.groups import Settling
 
 
 def joined(tree: Tree, order: list[tuple[int, Any, bool]], closed_at: int) -> tuple[Any, list[str]]:
@@ -100,6 +102,32 @@ tasks:
     ran = run(tmp_path, text)
     assert (ran.outputs, ran.status) == ("t", "succeeded")
     assert ran.spans()["tree[0.0]"][0][0] < 6
+
+
+@pytest.mark.parametrize("policy", ["fifo", "critical-path"])
+@pytest.mark.parametrize("fault", ["", '"tree[0.7]": {error: server}, '])
+def test_answers_do_not_heap_up_before_a_tree_while_items_are_let_in(tmp_path: Path, policy: str, fault: str) -> None:
+    text = (
+        head(f"{{{fault}one: {{text: a, delay: 1}}, two: {{text: b, delay: 1}}, tree: {{text: t, delay: 1}}}}")
+        + """
+tasks:
+  one: {foreach: {items: "{{ range(1000) | list }}"}, prompt: x}
+  two: {foreach: "{{ tasks.one.outputs }}", prompt: x}
+  tree: {reduce: {items: "{{ tasks.two.outputs }}", mode: tree, batch: 5}, prompt: x}
+"""
+    )
+    ran = run(tmp_path, text, policy=policy)
+    waiting = most = 0
+    for event in ran.story:
+        if isinstance(event, ev.TasksAdded) and ran.names[event.first].startswith("tree["):
+            waiting += event.size
+            most = max(most, waiting)
+        elif isinstance(event, Settling) and ran.names[event.task].startswith("tree["):
+            waiting -= 1
+    assert most <= 32 + 32, "a window of pieces, and those that the items under way may complete"
+    assert ran.status == ("failed" if fault else "succeeded")
+    calls = ran.result.summary.attempts
+    assert ran.result.summary.makespan == pytest.approx(calls / 4, rel=0.02)  # four workers, a second each: none idles
 
 
 def test_the_prompt_of_a_piece_sees_its_items_and_those_of_the_next_level_its_answers(tmp_path: Path) -> None:

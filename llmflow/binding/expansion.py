@@ -3,6 +3,8 @@
 Items are let in through a window: an admitted item goes through all stages of its chain before the
 window moves on. Measured on 2,000 items without one: the first reached its second stage after half
 the run. A stage into which items flow gets each of them when it has ended in the stage before.
+Where more pieces of a tree wait than the window has places, no item is let in either: their items
+are more urgent than they are, so thousands of answers would wait in them until the last item is in.
 
 It listens to the story and answers with reports of growth; the scheduler takes them like any other.
 """
@@ -140,7 +142,7 @@ class Expansion:
         items: list[range] = []
         exhausted = group.closed or group.source is None
         try:
-            while not exhausted and group.admitted < group.window and not self._is_stopping():
+            while not exhausted and group.admitted < group.window and not self._is_held_up(group):
                 found = next(group.source, None)  # type: ignore[arg-type]
                 exhausted = found is None
                 if found is not None:
@@ -150,6 +152,18 @@ class Expansion:
             self._tell(group.node, first, items)
         if exhausted and group.source is not None:
             self._close(group.node)
+
+    def _is_held_up(self, group: _Group) -> bool:
+        """The run is stopping, or pieces of a tree that the group's items lead to have heaped up."""
+        most = max(group.window, SMALLEST_WINDOW)
+        crowded = (node for node, tree in self._trees.items() if tree.open >= most)
+        return self._is_stopping() or any(self._head_of(node) == group.node for node in crowded)
+
+    def _head_of(self, node: int) -> int:
+        """The first group of the chain that flows into `node`; itself where none does."""
+        while (source := self._nodes.source_of(node)) >= 0:
+            node = source
+        return node
 
     def _item(
         self,
@@ -360,6 +374,9 @@ class Expansion:
         tree.ended(item.key, self._values.outputs.pop(node, None), answered, node)
         self._values.fold_usage(self._nodes.forget(node), owner)
         self._grow_tree(tree)
+        head = self._groups.get(self._head_of(owner))
+        if head is not None:
+            self._guard(head.node, lambda _: self._admit(head))
 
     def _grow_tree(self, tree: Tree) -> None:
         """Start the pieces whose items are there; when one value is left, it is the result."""

@@ -22,6 +22,8 @@ class Tree:
         """Its end has been reported."""
         self.is_done = False
         self.failed = False
+        self.open = 0
+        """Pieces that were given and have not ended."""
         self.result: Any = None
         self._levels: list[dict[int, list[tuple[int, Any, int]]]] = [{}]
         """Per level: piece → (ordinal, value, node) of its values so far."""
@@ -49,6 +51,7 @@ class Tree:
 
     def ended(self, key: str, value: Any, answered: bool, node: int) -> None:
         """The piece `key` has been answered, or has failed and with it the whole."""
+        self.open -= 1
         level, _, piece = key.partition(".")
         if answered:
             self._put(int(level) + 1, int(piece), value, True, node)
@@ -73,6 +76,7 @@ class Tree:
             elif level and len(values) == 1:
                 self._put(level + 1, piece, values[0], True, found[0][2])
             else:
+                self.open += 1
                 yield f"{level}.{piece}", values, [node for _, _, node in found if node >= 0]
 
     def _put(self, level: int, ordinal: int, value: Any, present: bool, node: int) -> None:

@@ -6,7 +6,6 @@ that look up late, so nothing is copied per task.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from llmflow.binding.nodes import Frame, Node, Nodes
 from llmflow.binding.scope import Scope
 from llmflow.binding.stages import Role
 from llmflow.protocol import Usage
+from llmflow.scheduling.packed import Packed
 from llmflow.scheduling.state import ACCEPTED, FIRST_SETTLED, SUCCEEDED, RunState, Status
 
 _NO_USAGE = Usage()
@@ -31,8 +31,8 @@ def status_word(status: int) -> str:
 class Items:
     """What is kept of a `foreach`, as its items came: nodes, keys and items (these if someone asks for `.results`)."""
 
-    nodes: array[int] = field(default_factory=lambda: array("i"))
-    ordinals: array[int] = field(default_factory=lambda: array("i"))
+    nodes: Packed[int] = field(default_factory=lambda: Packed("i"))
+    ordinals: Packed[int] = field(default_factory=lambda: Packed("i"))
     """Their places in the item order; empty as long as they have come in that order."""
     keys: list[str] = field(default_factory=list)
     items: list[Any] = field(default_factory=list)

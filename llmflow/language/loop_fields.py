@@ -87,7 +87,8 @@ FOREACH = Record(
         Field(
             "window",
             Number(whole=True, minimum=1),
-            "How many items are let in at once; one goes through all stages of its chain before the next comes in.",
+            "How many items are let in at once; one goes through all stages of its chain before the next comes in, "
+            "and none comes in while that many pieces of a tree behind them wait.",
             "32 or 4 × workers, whichever is more",
         ),
     ),

@@ -7,13 +7,12 @@ position; of two things at the same second the one with the smaller position cam
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable
 from math import nan
 from typing import Any
 
-from llmflow.reports.packed import SIZE, Packed
 from llmflow.scheduling import events as ev
+from llmflow.scheduling.packed import SIZE, Packed
 from llmflow.scheduling.pools import CONTROL
 
 (
@@ -67,7 +66,7 @@ class Chronicle:
         """For each of them the task whose item it belongs to, -1 where it is nobody's."""
         self.finished_at = nan
         """When the run ended, NaN as long as it has not."""
-        self._seconds = array("d")
+        self._seconds: Packed[float] = Packed("d")
         self._invalid: set[int] = set()
         self._doubled: dict[int, set[int]] = {}
         """Task with several calls of one attempt under way → those that have not been outrun."""

@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from llmflow.reports.packed import SIZE, Packed
 from llmflow.scheduling.events import (
     AttemptCancelled,
     AttemptDoubled,
@@ -21,6 +20,7 @@ from llmflow.scheduling.events import (
     Event,
     TaskFailed,
 )
+from llmflow.scheduling.packed import SIZE, Packed
 from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.statistics import OUTRUN
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from llmflow.scheduling.names import Names
+from llmflow.scheduling.packed import Packed
 from llmflow.scheduling.sparse_rows import SparseRows
 
 
@@ -50,9 +51,9 @@ class Graph:
         self.dependencies: list[tuple[int, ...]] = []
         self.dependents: list[list[int]] = []
         self.stages: array[int] = array("i")
-        self._origin: array[int] = array("i")
+        self._origin: array[int] | Packed[int] = array("i")
         """Per task the settled task it came from; -1: none; -2 - p: the row at place p of `_joined`."""
-        self._joined: array[int] = array("i")
+        self._joined: Packed[int] = Packed("i")
         """Rows of several settled tasks, each behind its length."""
         self.flows: dict[int, int] = {}
         self._known_order: Sequence[int] = ()
@@ -106,7 +107,8 @@ class Graph:
     def add_item(self, group: int, key: str, stage: int, settled: Sequence[int] = ()) -> int:
         """Append `group[key]`, which came from tasks that have all `settled`; returns its id."""
         task = len(self.names)
-        if isinstance(self.dependents, list):
+        if isinstance(self._origin, array):
+            self._origin = Packed("i", self._origin)
             self.dependencies = cast(Any, SparseRows(self.dependencies, ()))
             self.dependents = cast(Any, SparseRows(self.dependents, _NOBODY))
         origin = settled[0] if len(settled) == 1 else -1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
+
+from llmflow.scheduling.packed import Packed
 
 MAX_NUMBER = (1 << 31) - 1
 PIECES = 1 << 26
@@ -13,7 +14,7 @@ PIECES = 1 << 26
 
 
 class Names(Sequence[str]):
-    """Reads like a list of texts. `group[17]` is kept as two integers: 100,000 items take 0.8 MB, not 7.
+    """Reads like a list of texts. `group[17]` is kept as two packed integers: 100,000 items take 0.1 MB, not 7.
 
     So is `group[2.17]`, a piece of a tree.
     """
@@ -22,9 +23,9 @@ class Names(Sequence[str]):
 
     def __init__(self, written: Iterable[str] = ()) -> None:
         self._written = list(written)
-        self._parents = array("i")
+        self._parents: Packed[int] = Packed("i")
         """Of every name behind the first item's: the group, -1 where the whole name is a text."""
-        self._numbers = array("i")
+        self._numbers: Packed[int] = Packed("i")
         self._texts: dict[int, str] = {}
         """Names, and keys of items, that are no number."""
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.packed import Packed
 
 
 class Status(IntEnum):
@@ -81,7 +82,7 @@ class Growth(Sequence[tuple[int, int, int]]):
     """(first, size, parent) of everything that was added, in order; neighbours of one parent are put together."""
 
     def __init__(self) -> None:
-        self._columns = array("i"), array("i"), array("i")
+        self._columns: tuple[Packed[int], Packed[int], Packed[int]] = Packed("i"), Packed("i"), Packed("i")
 
     def add(self, first: int, size: int, parent: int) -> None:
         """`size` tasks from `first` on are `parent`'s, or nobody's where that is -1."""
@@ -102,7 +103,7 @@ class Growth(Sequence[tuple[int, int, int]]):
         return firsts[index], sizes[index], parents[index]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Growth) and self._columns == other._columns
+        return isinstance(other, Growth) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -143,11 +144,11 @@ class RunState:
         self.graph = graph
         self.finals = list(finals)
         self.status = bytearray()
-        self.pending: array[int] = array("i")
-        self.attempts: array[int] = array("I")
-        self.ready_at: array[float] = array("d")
-        self.first_started_at: array[float] = array("d")
-        self.ended_at: array[float] = array("d")
+        self.pending: array[int] | Packed[int] = array("i")
+        self.attempts: array[int] | Packed[int] = array("I")
+        self.ready_at: array[float] | Packed[float] = array("d")
+        self.first_started_at: array[float] | Packed[float] = array("d")
+        self.ended_at: array[float] | Packed[float] = array("d")
         self.counts = [0] * len(Status)
         self.running: dict[int, Running] = {}
         self.doubled: dict[int, set[int]] = {}
@@ -263,9 +264,17 @@ class RunState:
         first, end = event.first, event.first + event.size
         if first != len(self.status) or end > len(self.graph):
             raise IllegalEvent(f"TasksAdded of {first} to {end - 1}, but {len(self.status)} is the next task")
+        if not self.grown:
+            self._expect_thousands()
         self.grown.add(first, event.size, event.parent)
         self.grow(range(first, end))
         self._release_ready(range(first, end), event.at)
+
+    def _expect_thousands(self) -> None:
+        """Items are the many that a long run has: what is known of each is packed when it has settled long since."""
+        self.pending, self.attempts = Packed("i", self.pending), Packed("I", self.attempts)
+        self.ready_at = Packed("d", self.ready_at)
+        self.first_started_at, self.ended_at = Packed("d", self.first_started_at), Packed("d", self.ended_at)
 
     def _release_ready(self, tasks: range, at: float) -> None:
         for task in tasks:
