@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from llmflow.errors import FailureKind
 from llmflow.protocol import Usage
 from llmflow.scheduling.events import AttemptStarted
 
@@ -65,6 +66,11 @@ class Answered:
     duration: float
     concurrency: int
     unused: bool = False
+
+    @property
+    def failure(self) -> FailureKind:
+        """What an answer that was not accepted is called."""
+        return FailureKind.TRUNCATED if self.reply.finish_reason == "length" else FailureKind.INVALID_OUTPUT
 
 
 def key_from(parts: Mapping[str, Any], before: Callable[[], str] | None = None, **written: str) -> Key:

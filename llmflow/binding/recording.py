@@ -76,7 +76,7 @@ class Recording:
         )
 
     def publish(self, events: Sequence[ev.Event]) -> int:
-        """Queue events; attempts that failed leave a sample too. Gives the position of the last."""
+        """Queue events; attempts that failed without an answer leave a sample too. Gives the position of the last."""
         for event in events:
             if isinstance(event, ev.AttemptStarted):
                 if event.pool != CONTROL:
@@ -139,6 +139,7 @@ class Recording:
         self._journal.answer(record)
         if sample is not None:
             self._journal.sample(sample)
+            self._began.pop(started.attempt, None)  # one attempt has one sample, also if its answer makes it fail
 
     def finish(self, status: str, summary: RunSummary, document: Mapping[str, Any]) -> None:
         """Commit how the run ended, and let go of it. Raises StoreError if the writer has failed, now or earlier."""

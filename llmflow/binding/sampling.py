@@ -31,7 +31,7 @@ class Sampling:
             started,
             duration=answered.duration,
             began=answered.began,
-            outcome=UNUSED if answered.unused else SUCCEEDED if answered.accepted else "invalid_output",
+            outcome=UNUSED if answered.unused else SUCCEEDED if answered.accepted else answered.failure.value,
             concurrency=answered.concurrency,
             prompt_chars=reply.prompt_chars,
             input_tokens=reply.usage.input_tokens if reply.usage is not None else None,

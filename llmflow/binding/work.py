@@ -234,12 +234,12 @@ class Work:
             self._keep(Answered(started, reply, reply.value, False, problem, began, duration, concurrency, unused=True))
             return "unused"
         output, problem, outcome = self._judge(index, node, reply, scope)
-        self._keep(Answered(started, reply, output, not problem, problem, began, duration, concurrency))
+        answered = Answered(started, reply, output, not problem, problem, began, duration, concurrency)
+        self._keep(answered)
         if task.cache is not None and not problem:
             self._cache.remember(reply)
         if outcome == "fail":
-            kind = FailureKind.TRUNCATED if reply.finish_reason == "length" else FailureKind.INVALID_OUTPUT
-            raise CallFailed(kind, problem)
+            raise CallFailed(answered.failure, problem)
         if outcome == "done":
             outcome = self._answered(index, node, output, scope)
         if calls:

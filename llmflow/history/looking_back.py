@@ -9,8 +9,8 @@ from llmflow.history.records import StoredRun
 from llmflow.history.store import Store, unpacked, unpacked_json
 from llmflow.history.stories import run, runs
 
-INVALID = "invalid_output"
-"""The outcome of a sample whose answer could not be used, so that it was asked for again."""
+INVALID = ("invalid_output", "truncated")
+"""The outcomes of a sample whose answer could not be used, so that it was asked for again."""
 
 
 class RunLine(NamedTuple):
@@ -121,7 +121,7 @@ class CallRow(NamedTuple):
 
 def calls(store: Store, run_id: str) -> Iterator[CallRow]:
     """The answered attempts of a run, in the order in which they were answered."""
-    invalid = {(name, item, number) for name, item, number in store.rows(_INVALID, [INVALID, run_id])}
+    invalid = {(name, item, number) for name, item, number in store.rows(_INVALID, [*INVALID, run_id])}
     for name, item, task, attempt, number, seconds, *rest in store.rows(_CALLS, [run_id]):
         bad = (name, item, number) in invalid
         model, by, entered, left, cached, written, reasoning, estimated = rest
@@ -131,7 +131,7 @@ def calls(store: Store, run_id: str) -> Iterator[CallRow]:
 
 
 _INVALID = """SELECT series.task, samples.item, samples.number FROM runs JOIN series USING (pipeline)
-    JOIN samples USING (series) WHERE outcome = ? AND samples.run = runs.run AND id = ?"""
+    JOIN samples USING (series) WHERE outcome IN (?, ?) AND samples.run = runs.run AND id = ?"""
 
 _CALLS = """SELECT tasks.name, tasks.item, answers.task, attempt, number, duration, answers.model, answered_by,
     input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated
