@@ -11,6 +11,7 @@ from command_line import EXAMPLES, llmflow, pipeline
 from random_schedules import random_graph
 from virtual_run import on_virtual_time
 
+from llmflow.binding.compile import Compiled
 from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import bind, load_file, model_choice
@@ -335,3 +336,71 @@ def test_the_last_piece_of_a_tree_waits_for_all_before_it(tmp_path: Path) -> Non
     assert tasks["join[0]"]["depends_on"] == ["join", "each[0]", "each[1]"]
     assert tasks["join[1]"]["depends_on"] == ["join", "each[2]"]
     assert tasks["join[2]"]["depends_on"] == ["join", "join[0]", "join[1]"]
+
+
+def run_in_process(compiled: Compiled, store: Store | None) -> RunResult:
+    async def run() -> RunResult:
+        return await execute(compiled, RunOptions({}, "stochastic", believed(compiled, store), environment={}))
+
+    return on_virtual_time(run())
+
+
+CAPPED = """
+name: capped
+providers: {sim: {kind: simulated}}
+defaults: {model: sim/any}
+tasks:
+  each: {foreach: {items: [1, 2, 3, 4, 5, 6, 7], workers: 3}, prompt: "{{ item }}", estimate: 2s}
+  flow:
+    foreach: {items: "{{ tasks.each.outputs }}", workers: 1}
+    prompt: "{{ item }}"
+    estimate: 1s
+"""
+
+
+def test_items_that_may_not_all_be_under_way_at_once_are_planned_one_after_the_other(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, CAPPED)
+    plan = plan_of(file)
+    assert plan["notes"] == ["each: at most 3 items at once", "flow: at most 1 item at once"]
+    compiled = bind(load_file(str(file)), model_choice(()), None)
+    result = run_in_process(compiled, None)
+    assert plan["makespan"] == 9.0 == pytest.approx(result.summary.makespan)
+    begun = {row["task"]: row["start"] for row in plan["schedule"]}
+    assert [begun[f"each[{k}]"] for k in range(7)] == [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 4.0]
+
+
+LOOPING = """
+name: looping
+providers: {sim: {kind: simulated, speed: 500, workers: 2}}
+defaults: {model: sim/any}
+tasks:
+  x1: {prompt: x, estimate: 6s}
+  x2: {prompt: x, estimate: 6s}
+  x3: {prompt: x, estimate: 6s}
+  loop: {prompt: "{{ iteration }}", repeat: {max_iterations: 9, until: "iteration == 4"}, estimate: 5s}
+  last: {prompt: "{{ tasks.loop.output }}", estimate: 1s}
+  twice: {foreach: [1, 2], prompt: "x", repeat: {max_iterations: 2, until: "iteration == 2"}, estimate: 1s}
+"""
+
+
+def test_a_loop_is_planned_with_as_many_calls_as_it_made_before_and_begins_early_enough(tmp_path: Path) -> None:
+    file, folder = pipeline(tmp_path, LOOPING), str(tmp_path / "store")
+    unknown = "how many calls in a row it will make is not known; 1 is assumed"
+    before = plan_of(file, "--store", folder)
+    assert before["notes"] == [f"loop: {unknown}", f"twice: {unknown}"]
+    assert llmflow("run", str(file), "--store", folder).code == 0
+    after = plan_of(file, "--store", folder)
+    assert after["notes"] == [
+        "loop: 4 calls in a row, as in earlier runs",
+        "twice: 2 calls in a row, as in earlier runs",
+    ]
+    tasks = after["tasks"]
+    assert tasks["last"]["depends_on"] == ["loop, call 4"]
+    assert tasks["loop, call 4"]["depends_on"] == ["loop, call 3"]
+    assert tasks["twice[1], call 2"]["depends_on"] == ["twice[1]"]
+    assert (before["makespan"], after["makespan"]) == (13.0, 22.0)
+    compiled = bind(load_file(str(file)), model_choice(()), None)
+    with Store.open(tmp_path / "store") as history:
+        result = run_in_process(compiled, history)
+    assert result.tasks["loop"]["started"] == 0.0
+    assert result.summary.makespan == pytest.approx(after["makespan"])

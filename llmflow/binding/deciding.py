@@ -41,10 +41,11 @@ def decide(
     resumed: bool = False,
     expected: Callable[[], Forecast] | None = None,
 ) -> Decision:
-    """Priorities per stage. `budget_s`: CPU seconds that deciding may take, None = the policy's own measure.
+    """Priorities per stage; `estimates` are of all calls of a task together.
 
-    `expected` gives the graph with its items, or raises TooLargeToPlan; asked only where there are any.
-    No worker is kept free on purpose where tasks may be skipped or doubled, and in the rest of a run.
+    `budget_s`: CPU seconds that deciding may take, None = the policy's own measure. `expected` gives
+    the graph with its items, or raises TooLargeToPlan; asked only where there are any.
+    No worker is kept free on purpose where tasks may be skipped, doubled or repeated, and in the rest of a run.
     """
     from llmflow.scheduling.estimates import Estimate
 
@@ -58,7 +59,8 @@ def decide(
         with suppress(TooLargeToPlan):
             planned = expected()
             expansion = Expansion(planned.graph, planned.stages)
-    sure = not any(spec.conditional for spec in compiled.specs) and not any(s.task.hedge for s in compiled.stages)
+    sure = not any(spec.conditional for spec in compiled.specs)
+    sure = sure and not any(stage.task.hedge or stage.loops for stage in compiled.stages)
     return POLICIES[policy].decide(
         Setting(
             compiled.shadow,

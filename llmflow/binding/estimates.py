@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llmflow.binding.asking import written_hash
 from llmflow.binding.compile import Compiled
+from llmflow.binding.rounds import as_a_whole, rounds_of
 from llmflow.binding.stages import Stage
 from llmflow.history.samples import latest_samples, latest_samples_of_others
 from llmflow.history.store import Store
@@ -27,7 +28,8 @@ UNIT = 1.0
 class Beliefs:
     """What is believed before anything begins, and what that rests on.
 
-    `estimates`: per stage, in seconds; steps that hold no worker take none. `asked`: the stages about
+    `estimates`: per stage, of one call, in seconds; steps that hold no worker take none. `rounds`: calls
+    in a row per stage, of loops that were seen before (`rounds_of`). `asked`: the stages about
     which history may know something, each with the author's word. `own`: the pipeline's youngest
     successful attempts. `learner`: what was made of them, None where there was nothing to learn from.
     """
@@ -36,6 +38,12 @@ class Beliefs:
     asked: Sequence[tuple[Stage, Estimate | None]] = ()
     own: Sequence[SampleRecord] = ()
     learner: Learner | None = None
+    rounds: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> Sequence[Estimate]:
+        """`estimates` of all calls in a row: what an order goes by."""
+        return as_a_whole(self.estimates, self.rounds)
 
 
 def believed(compiled: Compiled, store: Store | None) -> Beliefs:
@@ -60,8 +68,9 @@ def believed(compiled: Compiled, store: Store | None) -> Beliefs:
     if store is None:
         return Beliefs(found, asked)
     own = latest_samples(store, compiled.pipeline.key)
+    rounds = rounds_of(compiled, store) if own else {}
     if not asked:
-        return Beliefs(found, asked, own)
+        return Beliefs(found, asked, own, rounds=rounds)
     models = sorted({model for stage, _ in asked for model in compiled.models[stage.index][:1]})
     others = latest_samples_of_others(store, models, besides=compiled.pipeline.key)
     if not own and not others:
@@ -71,7 +80,7 @@ def believed(compiled: Compiled, store: Store | None) -> Beliefs:
     learner = Learner(own, others)
     for stage, written in asked:
         found[stage.index] = learner.estimate(subject_of(compiled, stage, written))
-    return Beliefs(found, asked, own, learner)
+    return Beliefs(found, asked, own, learner, rounds)
 
 
 def subject_of(compiled: Compiled, stage: Stage, written: Estimate | None) -> Subject:

@@ -191,7 +191,7 @@ class _Run:
         means = [estimate.mean for estimate in self.estimates]
         self.decision = decide(
             compiled,
-            self.estimates,
+            options.beliefs.whole,
             options.policy,
             seed=options.seed,
             budget_s=options.plan_budget,

@@ -1,5 +1,7 @@
 """The graph that a plan simulates: every `foreach` with the number of items that it is believed to have.
 
+A loop stands as a chain of its calls, and of a `foreach` with `workers` each item waits for the one so many before it.
+
 The count is what is written or follows from the inputs, else what history saw last, else 1; where it is
 assumed the plan says so. Nothing of the pipeline is executed for it but templates that read inputs alone.
 """
@@ -15,12 +17,14 @@ from typing import Any
 
 from llmflow.binding.compile import Compiled
 from llmflow.binding.items import rows_below
+from llmflow.binding.rounds import rounds_of
 from llmflow.binding.stages import Role, Stage
 from llmflow.errors import CallFailed
 from llmflow.history.items import item_counts
 from llmflow.history.store import Store
 from llmflow.language.pipeline import Foreach
 from llmflow.language.templates import Structure, Template
+from llmflow.quantities import plural
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.idling import Hold
@@ -65,7 +69,10 @@ def forecast(
     `inputs`: those of the run, None = what stands in the file. Raises TooLargeToPlan above `most` tasks, 0 = no limit.
     """
     most = most or sys.maxsize
-    if not any(stage.is_item or stage.final for stage in compiled.stages) and len(compiled.graph) <= most:
+    if (
+        not any(stage.is_item or stage.final or stage.loops for stage in compiled.stages)
+        and len(compiled.graph) <= most
+    ):
         # Nothing to lay out: the run's own graph is the whole of it.
         stages = list(range(len(compiled.graph)))
         return Forecast(compiled.graph, list(compiled.specs), list(estimates), stages)
@@ -86,6 +93,7 @@ class _Layout:
         self._most = most
         self._compiled, self._rows, self._estimates = compiled, compiled.stages.rows, estimates
         self._seen = item_counts(store, compiled.pipeline.key) if store is not None else {}
+        self._rounds = rounds_of(compiled, store)
         self._forecast = Forecast()
         self._ends: dict[int, list[int]] = {}
         """Group stage → the planned tasks that its dependents wait for."""
@@ -107,11 +115,29 @@ class _Layout:
         for d in stage.dependencies:
             if d != stage.source:
                 waits += self._ends.get(d, [ids[d]] if d in ids else [])
-        new = self._add(stage, name, waits)
+        new = self._add_loop(stage, name, waits)
         ids[stage.index] = new
         if stage.item >= 0:
             self._lay_items(stage, name, new)
         return new
+
+    def _add_loop(self, stage: Stage, name: str, waits: Sequence[int]) -> int:
+        """One execution, call by call; gives the last."""
+        last = self._add(stage, name, waits)
+        if stage.loops:
+            calls = self._rounds.get(stage.index, 0)
+            self._note_of_loop(stage, calls)
+            for call in range(2, calls + 1):
+                last = self._add(stage, f"{name}, call {call}", [last])
+        return last
+
+    def _note_of_loop(self, stage: Stage, calls: int) -> None:
+        if not calls:
+            note = f"{stage.name}: how many calls in a row it will make is not known; 1 is assumed"
+        else:
+            note = f"{stage.name}: {plural(calls, 'call')} in a row, as in earlier runs"
+        if note not in self._forecast.notes:
+            self._forecast.notes.append(note)
 
     def _add(self, stage: Stage, name: str, waits: Sequence[int]) -> int:
         planned = self._forecast
@@ -129,9 +155,14 @@ class _Layout:
             self._ends[group.index] = self._lay_tree(group, item, name, gate, source)
             return
         count = len(source) if source is not None and group.role is Role.GROUP else self._count(group, source)
-        ends = []
+        ends: list[int] = []
+        cap = self._compiled.specs[group.index].item_workers
+        if 0 < cap < count:
+            self._forecast.notes.append(f"{name}: at most {plural(cap, 'item')} at once")
         for k in range(count):
             before = [gate, source[k]] if source is not None and group.role is Role.GROUP else [gate, *(source or ())]
+            if 0 < cap <= k:
+                before.append(ends[k - cap])
             shown = f"{name}[{k}]"
             if item.body:
                 inner: dict[int, int] = {}
@@ -141,7 +172,7 @@ class _Layout:
                     self._lay(stage, shown + stage.name.removeprefix(item.name), inner, first)
                 ends.append(self._lay(item, shown, inner))
             else:
-                ends.append(self._add(item, shown, before))
+                ends.append(self._add_loop(item, shown, before))
         self._ends[group.index] = ends or [gate]
 
     def _lay_tree(self, group: Stage, item: Stage, name: str, gate: int, source: Sequence[int]) -> list[int]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import ranking
 from llmflow.binding.estimates import Beliefs, subject_of
+from llmflow.binding.rounds import as_a_whole
 from llmflow.scheduling.state import FIRST_SETTLED, READY, RunState
 from llmflow.scheduling.statistics import SUCCEEDED
 
@@ -94,7 +95,7 @@ class Lessons:
             if kind not in strangers:
                 strangers[kind] = self._learner.estimate(subject_of(compiled, stage, written))
             estimates[stage.index] = strangers[kind]
-        self._rerank(self._rank(estimates))
+        self._rerank(self._rank(as_a_whole(estimates, self._beliefs.rounds)))
         self.renewed += 1
 
 

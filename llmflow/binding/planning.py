@@ -104,7 +104,7 @@ def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan
         return planned
 
     def ranked(policy: str) -> Decision:
-        decision = decide(compiled, beliefs, policy, seed=question.seed, budget_s=question.budget_s, expected=items)
+        decision = decide(compiled, known.whole, policy, seed=question.seed, budget_s=question.budget_s, expected=items)
         priorities = [decision.priorities[stage] for stage in planned.stages]
         return replace(decision, priorities=priorities, holds=planned.holds(decision))
 

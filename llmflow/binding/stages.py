@@ -58,6 +58,12 @@ class Stage:
     def is_item(self) -> bool:
         return self.group >= 0
 
+    @property
+    def loops(self) -> bool:
+        """Whether one node makes several calls in a row: a `repeat` and a fold."""
+        reduce = self.task.reduce
+        return self.task.repeat is not None or (reduce is not None and reduce.mode == "fold")
+
 
 @dataclass(slots=True)
 class Space:
