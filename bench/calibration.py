@@ -1,6 +1,6 @@
 """How often reality falls within the P10–P90 that was foretold, if durations are not what the estimator assumes.
 
-    python -m bench.calibration [--pipelines P] [--runs K] [--program] [--quick]
+    python -m bench.calibration [--pipelines P] [--runs K] [--program | --hedged] [--quick]
 
 Simulated pipelines: random graphs of 10 to 60 tasks on 2 to 8 workers, mean durations from 0.5 to 30
 seconds. The truth of each pipeline is one of FAMILIES, none of them log-normal. Every run is foretold
@@ -9,6 +9,8 @@ from the runs before it (makespan by simulating sampled durations), then carried
 
 With --program the very same pipelines are written as YAML files and run by the program on virtual time,
 each with a history of its own; what is printed is what `llmflow stats --calibration` reads there.
+
+With --hedged every call may be made a second time from the third run on, on 4 to 16 workers.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
+from bench.hedging import doubles_of
 from bench.measuring import print_table, say_machine
 from llmflow.binding import execution
 from llmflow.binding.estimates import believed
 from llmflow.binding.execution import RunOptions, execute
+from llmflow.binding.hedging import LIKELY
 from llmflow.binding.loading import bind, load_file, model_choice
 from llmflow.history.forecasts import Foretold, foretold
 from llmflow.history.records import SampleRecord
@@ -37,10 +41,19 @@ from llmflow.history.store import Store
 from llmflow.reports.forecast_scores import render_scores, scores
 from llmflow.runtime.clock import VirtualTimeLoop
 from llmflow.scheduling.calibration import Calibration, Correction, Interval, calibration
+from llmflow.scheduling.doubles import TOO_ALIKE, Double, Durations, Took, correlation, evidence, together
+from llmflow.scheduling.estimates import MANY, Estimate
 from llmflow.scheduling.graph import Graph, upward_ranks
+from llmflow.scheduling.hedged_runs import HedgedRuns
+from llmflow.scheduling.hedging import CARRIED_AT_MOST, EXTRA, HedgeRule, Hedging
+from llmflow.scheduling.lean_schedule import LeanSchedules
 from llmflow.scheduling.learning import Learner, Subject
 from llmflow.scheduling.list_schedule import list_schedule
+from llmflow.scheduling.outlook import look_out
+from llmflow.scheduling.pools import PoolSpec
+from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.statistics import quantile
+from llmflow.scheduling.tasks import TaskSpec
 from llmflow.scheduling.worlds import drawn_together
 
 DRAWS = 200
@@ -120,6 +133,62 @@ def forecasts_of(
     return told
 
 
+def hedged_forecasts_of(
+    number: int, family: Family, runs: int, *, draws: int = DRAWS, known: bool = True
+) -> list[tuple[Interval, float]]:
+    """As `forecasts_of`, of runs with second calls from the third on; not `known`: foretold as if there were none."""
+    dice = Random(number)
+    graph, workers = random_graph(dice), dice.choice((4, 8, 16))
+    means = [exp(dice.uniform(log(0.5), log(30))) for _ in range(len(graph))]
+    specs, pools = [TaskSpec(pools=(0,))] * len(graph), [PoolSpec("p", workers)]
+    learner, told, left = Learner(), [], 0.0
+    calls: list[list[Took]] = [[] for _ in means]
+    doubles: list[list[Double]] = [[] for _ in means]
+    for run in range(runs + 1):
+        estimates = [learner.estimate(Subject(name)) for name in graph.names]
+        expected = [e.mean for e in estimates]
+        ranks = upward_ranks(graph, expected)
+        rules = _rules(estimates, calls, doubles) if run > 1 else {}
+        carried = max(-CARRIED_AT_MOST, min(CARRIED_AT_MOST, left))
+        hedging = Hedging(rules, ranks, expected, [True] * len(graph), EXTRA, carried)
+        first, second = ([mean * family(dice) for mean in means] for _ in range(2))
+        came = simulate(graph, specs, pools, first, ranks, workers=workers, hedging=hedging, second=second)
+        if run:
+            hedged = HedgedRuns(graph, specs, pools, hedging, workers=workers) if known and rules else None
+            lean = LeanSchedules(graph, specs, pools, workers=workers)
+            seen = look_out(graph, estimates, lean, {"": ranks}, hedged=hedged, samples=draws, seed=number)
+            assert seen is not None
+            q = seen.makespans[""]
+            told.append((Interval(q.p10, q.p50, q.p90), came.makespan))
+        found = doubles_of(came.story)
+        left += EXTRA * len(graph) - sum(map(len, found.values()))
+        for task, name in enumerate(graph.names):
+            doubles[task] += found.get(task, [])
+            took = [call for d in found.get(task, []) for call in (d.first, d.second)] or [Took(first[task])]
+            calls[task] += took
+            for call in took:
+                if not call.cut_off:
+                    learner.update(SampleRecord(name, call.seconds, float(run)))
+    return told
+
+
+def _rules(
+    estimates: Sequence[Estimate], calls: Sequence[Sequence[Took]], doubles: Sequence[Sequence[Double]]
+) -> dict[int, HedgeRule]:
+    """As a run makes them of its history."""
+    known = [Durations.of(took) for took in calls]
+    own = [evidence(each, durations) for each, durations in zip(doubles, known, strict=True)]
+    everyone, rules = together(own), {}
+    for task, estimate in enumerate(estimates):
+        alike = correlation(own[task], everyone.without(own[task]))
+        if alike > TOO_ALIKE:
+            continue
+        after = (known[task].quantile(0.9) if doubles[task] else None) or estimate.quantile(0.9)
+        many = known[task].likely(LIKELY) if doubles[task] and len(calls[task]) >= MANY else ()
+        rules[task] = HedgeRule(after, 1, alike, many)
+    return rules
+
+
 class _WaitsForTheJournal(VirtualTimeLoop):
     """Virtual time that stands while the journal's thread may be about to say something."""
 
@@ -179,6 +248,22 @@ def say_how_the_program_does(pipelines: int, runs: int) -> None:
     print(render_scores([score for score in scores(one for t in told for one in t) if not score.pipeline]))
 
 
+def say_how_hedged_runs_do(pipelines: int, runs: int) -> None:
+    """Forecasts of runs with second calls: knowing of them, and as if there were none."""
+    names, rows = list(FAMILIES), []
+    ways = [
+        [hedged_forecasts_of(i, FAMILIES[names[i % len(names)]], runs, draws=60, known=known) for i in range(pipelines)]
+        for known in (True, False)
+    ]
+    for k in [k for k in SHOWN if 1 < k <= runs]:
+        found = [calibration([each[k - 1] for each in told]) for told in ways]
+        rows.append(
+            [f"{k}", *(cell for c in found for cell in (f"{c.coverage:.1%}", f"{c.below:.1%}", f"{c.bias:+.3f}"))]
+        )
+    head = ["runs learned from", "within", "below", "off by", "not knowing: within", "below", "off by"]
+    print_table(f"Runs with second calls, {pipelines} pipelines", head, rows)
+
+
 def _cells(found: Calibration) -> list[str]:
     return [f"{found.coverage:.1%}", f"{found.score:.3f}"]
 
@@ -189,9 +274,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="ten pipelines, five runs: to see that it works")
     parser.add_argument("--program", action="store_true", help="run them by the program itself, on virtual time")
+    parser.add_argument("--hedged", action="store_true", help="runs with second calls, foretold with and without them")
     options = parser.parse_args()
     pipelines, runs = (10, 5) if options.quick else (options.pipelines, options.runs)
     say_machine()
+    if options.hedged:
+        say_how_hedged_runs_do(pipelines, runs)
+        return
     if options.program:
         say_how_the_program_does(pipelines, runs)
         return

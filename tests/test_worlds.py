@@ -25,7 +25,7 @@ def sums(estimates: Sequence[Estimate], count: int = 400, seed: int = 1) -> list
     return sorted(map(sum, zip(*drawn_together(estimates, Random(seed), count), strict=True)))
 
 
-def width(ordered: list[float]) -> float:
+def width(ordered: Sequence[float]) -> float:
     return quantile(ordered, 0.9) / quantile(ordered, 0.1)
 
 

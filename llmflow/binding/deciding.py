@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmflow.binding.compile import Compiled
 from llmflow.binding.forecast import Forecast, TooLargeToPlan, forecast
+from llmflow.binding.hedging import hedged_runs
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.pools import CONTROL
 from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Expansion, Setting
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from llmflow.history.store import Store
     from llmflow.scheduling.estimates import Estimate
+    from llmflow.scheduling.hedging import Hedging
 
 PREDICTING = (0.02, 0.2, 0.01)
 """How long predicting may take: between so many CPU seconds, such a share of what the run is expected to take."""
@@ -116,11 +118,12 @@ def predict(
     *,
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
+    doubled: Hedging | None = None,
 ) -> dict[str, Any] | None:
     """What the history keeps of a forecast: `makespan` on expected durations, P10, P50, P90; run seconds.
 
     None where nobody knows any duration, and for very large runs; the quantiles are None where
-    sampling would take too long.
+    sampling would take too long. `doubled`: which calls may be made twice; `makespan` does not count on it.
     """
     from llmflow.scheduling.lean_schedule import LeanSchedules
     from llmflow.scheduling.outlook import affordable, look_out
@@ -139,6 +142,7 @@ def predict(
     found: dict[str, Any] = {"makespan": makespan, "samples": 0, "p10": None, "p50": None, "p90": None}
     if not any(e.sd for e in beliefs):
         return {**found, "p10": makespan, "p50": makespan, "p90": makespan}
+    hedged = hedged_runs(compiled, planned, doubled) if doubled is not None else None
     least, most, share = PREDICTING
     outlook = look_out(
         planned.graph,
@@ -146,6 +150,7 @@ def predict(
         lean,
         {decision.policy: priorities},
         holds={decision.policy: planned.holds(decision)},
+        hedged=hedged,
         samples=affordable(len(planned.graph), 1),
         seed=seed,
         budget_s=max(least, min(most, share * makespan / compiled.speed)),

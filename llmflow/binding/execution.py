@@ -198,6 +198,7 @@ class _Run:
             resumed=earlier is not None,
             expected=lambda: forecast(compiled, self.estimates, options.store, inputs=options.inputs, most=TRIED),
         )
+        self.doubled = None if self.decision.holds else hedging(compiled, self.estimates, options.store)
         self.scheduler = Scheduler(
             compiled.graph,
             compiled.specs,
@@ -206,7 +207,7 @@ class _Run:
             workers=compiled.workers,
             fail_fast=options.fail_fast,
             seed=options.seed,
-            hedging=None if self.decision.holds else hedging(compiled, self.estimates, options.store),
+            hedging=self.doubled,
             holds=self.decision.holds,
         )
         self.state: RunState = self.scheduler.state
@@ -266,6 +267,7 @@ class _Run:
                 options.store,
                 inputs=options.inputs,
                 seed=options.seed,
+                doubled=self.doubled,
             )
             tokens = predict_tokens(self.compiled, options.beliefs, options.store, seed=options.seed)
             self.recording = Recording(

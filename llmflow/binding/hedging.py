@@ -15,10 +15,16 @@ from llmflow.binding.stages import Stage
 from llmflow.scheduling.graph import upward_ranks
 
 if TYPE_CHECKING:
+    from llmflow.binding.forecast import Forecast
     from llmflow.history.store import Store
     from llmflow.scheduling.doubles import Evidence
     from llmflow.scheduling.estimates import Estimate
+    from llmflow.scheduling.hedged_runs import HedgedRuns
     from llmflow.scheduling.hedging import Hedging
+
+
+LIKELY = 200
+"""So many equally likely durations stand for those that calls were seen to take."""
 
 
 def hedging(compiled: Compiled, estimates: Sequence[Estimate], store: Store | None) -> Hedging | None:
@@ -35,15 +41,29 @@ def hedging(compiled: Compiled, estimates: Sequence[Estimate], store: Store | No
     all_of = {model: together(one.evidence for one in known if one.model == model) for model in models}
     rules = {}
     for one in known:
-        if correlation(one.evidence, all_of[one.model].without(one.evidence)) <= TOO_ALIKE and one.after > 0:
+        alike = correlation(one.evidence, all_of[one.model].without(one.evidence))
+        if alike <= TOO_ALIKE and one.after > 0:
             assert one.stage.task.hedge is not None
-            rules[one.stage.index] = HedgeRule(one.after, one.stage.task.hedge.max)
+            rules[one.stage.index] = HedgeRule(one.after, one.stage.task.hedge.max, alike, one.calls)
     if not rules:
         return None
     means = [estimate.mean for estimate in estimates]
     ranks = upward_ranks(compiled.shadow, means)
     counted = [bool(models) for models in compiled.models]
     return Hedging(rules, ranks, means, counted, extra, _left_over(compiled, extra, store))
+
+
+def hedged_runs(compiled: Compiled, planned: Forecast, hedging: Hedging) -> HedgedRuns:
+    """How the runs of a plan go with second calls: by the same rules, every item by itself."""
+    from llmflow.scheduling.hedged_runs import HedgedRuns
+    from llmflow.scheduling.hedging import Hedging
+
+    means = [estimate.mean for estimate in planned.estimates]
+    rules = {task: hedging.rules[stage] for task, stage in enumerate(planned.stages) if stage in hedging.rules}
+    counted = [hedging.counted[stage] for stage in planned.stages]
+    ranks = upward_ranks(planned.graph, means)
+    by_task = Hedging(rules, ranks, means, counted, hedging.extra, hedging.carried)
+    return HedgedRuns(planned.graph, planned.specs, compiled.pools, by_task, workers=compiled.workers)
 
 
 def _left_over(compiled: Compiled, extra: float, store: Store | None) -> float:
@@ -59,17 +79,22 @@ def _left_over(compiled: Compiled, extra: float, store: Store | None) -> float:
 
 
 class _Known(NamedTuple):
-    """A stage whose calls are known to take this long, and how alike two of them have been."""
+    """A stage whose calls are known to take this long, and how alike two of them have been.
+
+    `calls`: equally likely durations, where some were cut off and the estimate does not know them.
+    """
 
     stage: Stage
     model: str
     after: float
     evidence: Evidence
+    calls: tuple[float, ...] = ()
 
 
 def _known(compiled: Compiled, stage: Stage, estimate: Estimate, store: Store | None) -> _Known | None:
     """None where nobody knows the distribution of its duration."""
     from llmflow.scheduling.doubles import Durations, Evidence, evidence
+    from llmflow.scheduling.estimates import MANY
 
     hedge = stage.task.hedge
     assert hedge is not None
@@ -90,6 +115,8 @@ def _known(compiled: Compiled, stage: Stage, estimate: Estimate, store: Store | 
         template=written_hash(stage.task),
     )
     durations = Durations.of(past.calls)
-    if past.doubles:
-        after = durations.quantile(hedge.after) or after
-    return _Known(stage, model, after, evidence(past.doubles, durations))
+    if not past.doubles:
+        return _Known(stage, model, after, Evidence())
+    after = durations.quantile(hedge.after) or after
+    calls = durations.likely(LIKELY) if len(past.calls) >= MANY else ()
+    return _Known(stage, model, after, evidence(past.doubles, durations), calls)

@@ -15,6 +15,7 @@ from llmflow.binding.compile import Compiled
 from llmflow.binding.deciding import TRIED, decide
 from llmflow.binding.estimates import believed
 from llmflow.binding.forecast import Forecast, TooLargeToPlan, forecast
+from llmflow.binding.hedging import hedged_runs, hedging
 from llmflow.binding.limits import Limits
 from llmflow.binding.loading import bind, load_file, model_choice, parse_workers
 from llmflow.errors import UsageError
@@ -108,6 +109,7 @@ def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan
         priorities = [decision.priorities[stage] for stage in planned.stages]
         return replace(decision, priorities=priorities, holds=planned.holds(decision))
 
+    doubled = hedging(compiled, beliefs, store)
     return make_plan(
         planned.graph,
         planned.specs,
@@ -122,6 +124,7 @@ def plan_of(compiled: Compiled, store: Store | None, question: Question) -> Plan
         decide=ranked,
         samples=question.samples,
         timeouts=Limits(compiled, known).told(),
+        hedged=hedged_runs(compiled, planned, doubled) if doubled is not None else None,
     )
 
 

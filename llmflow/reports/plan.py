@@ -19,6 +19,7 @@ from llmflow.scheduling.setting import Decision, Setting
 from llmflow.scheduling.tasks import TaskSpec
 
 if TYPE_CHECKING:
+    from llmflow.scheduling.hedged_runs import HedgedRuns
     from llmflow.scheduling.idling import Hold
     from llmflow.scheduling.outlook import Outlook
     from llmflow.scheduling.time_limits import TimeLimit
@@ -123,12 +124,14 @@ def make_plan(
     decide: Callable[[str], Decision] | None = None,
     samples: int = 0,
     timeouts: Mapping[str, TimeLimit] | None = None,
+    hedged: HedgedRuns | None = None,
 ) -> Plan:
     """Simulate `graph` under `policy`; `compare` names further policies (None: all, on graphs of a sane size).
 
     Sequences are indexed by task and pool; `workers` caps the whole run, 0 = no cap. `decide` says how
     a policy ranks the tasks, by default from `graph` itself; `samples` sampled runs give the outlook,
-    0 = none. Raises KeyError for a policy that does not exist.
+    0 = none; where there may be second calls, `hedged` knows how they go. Raises KeyError for a policy
+    that does not exist.
     """
     if decide is None:
         decide = _decider(graph, specs, pools, estimates, workers, seed)
@@ -158,7 +161,9 @@ def make_plan(
         ratio=chosen.makespan / bound.value if bound.value else nan,
         critical_path=tuple(graph.names[task] for task in times.path),
         decision=decisions[policy],
-        outlook=_outlook(graph, specs, pools, estimates, decisions, policies, chosen.starts, workers, samples, seed),
+        outlook=_outlook(
+            graph, specs, pools, estimates, decisions, policies, chosen.starts, workers, samples, seed, hedged
+        ),
         notes=tuple(notes),
         timeouts=timeouts or {},
     )
@@ -197,6 +202,7 @@ def _outlook(
     workers: int,
     samples: int,
     seed: int,
+    hedged: HedgedRuns | None,
 ) -> Outlook | None:
     from llmflow.scheduling.outlook import affordable, certain, look_out
     from llmflow.scheduling.spread import with_spread
@@ -208,11 +214,12 @@ def _outlook(
     beliefs = with_spread([e if holds else nothing for e, holds in zip(estimates, holding, strict=True)])
     if not any(e.sd for e in beliefs):
         return certain(graph, [e.mean for e in beliefs], makespans, starts)
-    wanted = affordable(len(graph), len(decisions), samples)
+    costs = len(graph) * (hedged.dearer if hedged is not None else 1)
+    wanted = affordable(costs, len(decisions), samples)
     if not wanted:
         chosen = next(iter(decisions))
         decisions = {chosen: decisions[chosen]}
-        wanted = affordable(len(graph), 1, samples)
+        wanted = affordable(costs, 1, samples)
     if not wanted:
         return None
     from llmflow.scheduling.lean_schedule import LeanSchedules
@@ -220,7 +227,7 @@ def _outlook(
     schedules = LeanSchedules(graph, specs, pools, workers=workers)
     priorities = {p: decision.priorities for p, decision in decisions.items()}
     holds = {p: decision.holds for p, decision in decisions.items()}
-    return look_out(graph, beliefs, schedules, priorities, holds=holds, samples=wanted, seed=seed)
+    return look_out(graph, beliefs, schedules, priorities, holds=holds, hedged=hedged, samples=wanted, seed=seed)
 
 
 class _Schedule(NamedTuple):

@@ -97,6 +97,13 @@ class Durations:
         below, had = self.seconds[place - 1], self.shares[place - 1]
         return below + (above - below) * (p - had) / (share - had)
 
+    def likely(self, count: int) -> tuple[float, ...]:
+        """So many equally likely durations; what lasted longer than any that ended stands at the last of those."""
+        if not self.seconds:
+            return ()
+        places = ((i + 0.5) / count for i in range(count))
+        return tuple(self.quantile(p) or self.seconds[-1] for p in places)
+
     def score(self, seconds: float) -> float:
         """The normal quantile that stands for a duration, bounded by how many are known."""
         n = len(self.seconds)

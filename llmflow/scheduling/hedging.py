@@ -25,10 +25,16 @@ CARRIED_AT_MOST = 1.0
 
 @dataclass(frozen=True, slots=True)
 class HedgeRule:
-    """A call that has run `after` seconds may be doubled; no attempt has more than `copies` second calls."""
+    """A call that has run `after` seconds may be doubled; no attempt has more than `copies` second calls.
+
+    For forecasts alone: `alike`, how far two calls of one attempt go together; `calls`, equally likely
+    durations of one call with those among them that were cut off, where second calls were made before.
+    """
 
     after: float
     copies: int = 1
+    alike: float = 0.0
+    calls: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

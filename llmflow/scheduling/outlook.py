@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph
@@ -57,6 +57,43 @@ class Outlook:
     """Means of what was drawn."""
 
 
+class SampledRun(NamedTuple):
+    """Seconds; `took`: of each task."""
+
+    makespan: float
+    starts: Sequence[float]
+    took: Sequence[float]
+
+
+class Runs(Protocol):
+    """How one graph is run on what is drawn: a column of rows per task, made into runs one row at a time."""
+
+    def keys(self, priorities: Sequence[float]) -> Any: ...
+    def drawn(self, estimates: Sequence[Estimate], dice: Random, count: int) -> Sequence[Sequence[Any]]: ...
+    def run(self, row: Sequence[Any], keys: Any, holds: Sequence[Hold]) -> SampledRun: ...
+
+
+class _LeanRuns:
+    """Each task is one call, and rows are durations."""
+
+    def __init__(self, schedules: LeanSchedules) -> None:
+        self._schedules = schedules
+
+    def keys(self, priorities: Sequence[float]) -> Any:
+        return self._schedules.keys(priorities)
+
+    def drawn(self, estimates: Sequence[Estimate], dice: Random, count: int) -> list[list[float]]:
+        """What was learned is drawn together, for it is doubted together."""
+        if not any(e.doubt for e in estimates):
+            return [e.draws(dice, count) for e in estimates]
+        from llmflow.scheduling.worlds import drawn_together
+
+        return drawn_together(estimates, dice, count)
+
+    def run(self, row: Sequence[float], keys: Any, holds: Sequence[Hold]) -> SampledRun:
+        return SampledRun(*self._schedules.schedule(keys, row, holds=holds), row)
+
+
 def affordable(tasks: int, policies: int, wanted: int = SAMPLES) -> int:
     """How many samples may be taken of so many tasks under so many policies; 0 where too few would be left."""
     samples = min(wanted, VISITS // max(1, tasks * (policies + 1)))
@@ -70,6 +107,7 @@ def look_out(
     policies: Mapping[str, Sequence[float]],
     *,
     holds: Mapping[str, Sequence[Hold]] | None = None,
+    hedged: Runs | None = None,
     samples: int,
     seed: int,
     budget_s: float | None = None,
@@ -77,7 +115,8 @@ def look_out(
 ) -> Outlook | None:
     """Sample `samples` runs under each of `policies` (name → priorities), the first of which is the chosen one.
 
-    `holds`: policy → what it holds back (see `idling`).
+    `holds`: policy → what it holds back (see `idling`). `hedged`: how a run with second calls goes, where
+    there may be any; then nothing is held back.
 
     With a budget, fewer where they do not fit; None where there are none or even `FEWEST` do not fit.
     Reproducible by seed.
@@ -88,12 +127,14 @@ def look_out(
     dice = Random(f"{seed} outlook")
     count = len(graph)
     order = graph.order()
-    keys = {name: schedules.keys(priorities) for name, priorities in policies.items()}
+    runs: Runs = hedged if hedged is not None else _LeanRuns(schedules)
+    keys = {name: runs.keys(priorities) for name, priorities in policies.items()}
     makespans: dict[str, list[float]] = {name: [] for name in keys}
     critical, starts, held = [0] * count, [0.0] * count, [0.0] * count
     chosen = next(iter(keys))
-    drawn = zip(*_drawn(estimates, dice, samples), strict=True) if count else [()] * samples
-    for done, durations in enumerate(drawn):
+    columns = runs.drawn(estimates, dice, samples)
+    drawn = zip(*columns, strict=True) if count else [()] * samples
+    for done, row in enumerate(drawn):
         if budget_s is not None and clock is not None and done == PROBE:
             samples = min(samples, int(PROBE * budget_s / max(1e-9, clock() - begins)))
             if samples < FEWEST:
@@ -101,13 +142,13 @@ def look_out(
         if done >= samples:
             break
         for name, wanted in keys.items():
-            makespan, begun = schedules.schedule(wanted, durations, holds=holds.get(name, ()) if holds else ())
-            makespans[name].append(makespan)
+            found = runs.run(row, wanted, holds.get(name, ()) if holds else ())
+            makespans[name].append(found.makespan)
             if name == chosen:
-                starts = [a + b for a, b in zip(starts, begun, strict=True)]
-        held = [a + b for a, b in zip(held, durations, strict=True)]
-        for task in longest_chains(graph, durations, order):
-            critical[task] += 1
+                starts = [a + b for a, b in zip(starts, found.starts, strict=True)]
+                held = [a + b for a, b in zip(held, found.took, strict=True)]
+                for task in longest_chains(graph, found.took, order):
+                    critical[task] += 1
     samples = len(makespans[chosen])
     return Outlook(
         samples,
@@ -116,15 +157,6 @@ def look_out(
         [s / samples for s in starts],
         [h / samples for h in held],
     )
-
-
-def _drawn(estimates: Sequence[Estimate], dice: Random, count: int) -> list[list[float]]:
-    """A column of durations per task; what was learned is drawn together, for it is doubted together."""
-    if not any(e.doubt for e in estimates):
-        return [e.draws(dice, count) for e in estimates]
-    from llmflow.scheduling.worlds import drawn_together
-
-    return drawn_together(estimates, dice, count)
 
 
 def certain(

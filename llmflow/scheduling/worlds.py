@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from llmflow.scheduling.estimates import Estimate
 
 
+OWN = 2.0
+"""The spread of one task counts as if it rested on so many times what it rests on: the exponential makes more of
+heavy tails than durations have (measured over truths that are not log-normal)."""
+
+MOST = 50.0
+"""No spread is believed to be more times as large as it seems (as a variance)."""
+
+
 class Doubt(NamedTuple):
     """How a belief about a task's durations came about, so that it can be had anew in another world. In logarithms.
 
@@ -90,17 +98,13 @@ def _world(common: Population, dice: Random) -> _World:
     return _World(factor, sqrt(common.centre_variance) * dice.gauss(0.0, 1.0), between)
 
 
-MOST = 50.0
-"""No spread is believed to be more times as large as it seems (as a variance)."""
-
-
 def _level(doubt: Doubt, world: _World, dice: Random) -> tuple[float, float]:
     """Level and standard deviation of one task's logarithms in one world."""
     level, variance = doubt.prior, doubt.variance * world.factor
     if doubt.is_common:
         level = Belief(level.mean + world.centre, world.between)
     if doubt.seen is not None:
-        variance = doubt.seen.variance(variance) * _factor(doubt.seen.freedom, dice)
+        variance = doubt.seen.variance(variance) * _factor(OWN * doubt.seen.freedom, dice)
         level = corrected(level, doubt.seen.level, variance / doubt.seen.count).tilted(doubt.common.tilt)
     return dice.gauss(level.mean, sqrt(level.variance)), sqrt(variance)
 
