@@ -133,10 +133,12 @@ def look_out(
     critical, starts, held = [0] * count, [0.0] * count, [0.0] * count
     chosen = next(iter(keys))
     columns = runs.drawn(estimates, dice, samples)
+    drew = clock() if clock is not None else 0.0
     drawn = zip(*columns, strict=True) if count else [()] * samples
     for done, row in enumerate(drawn):
         if budget_s is not None and clock is not None and done == PROBE:
-            samples = min(samples, int(PROBE * budget_s / max(1e-9, clock() - begins)))
+            now = clock()
+            samples = min(samples, PROBE + int(PROBE * (begins + budget_s - now) / max(1e-9, now - drew)))
             if samples < FEWEST:
                 return None
         if done >= samples:
