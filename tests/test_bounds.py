@@ -7,6 +7,7 @@ from worked_example import worked_example
 
 from llmflow.scheduling.barriers import parts
 from llmflow.scheduling.bounds import Bound, lower_bound, pooled_lower_bound
+from llmflow.scheduling.earliest import heads_and_tails
 from llmflow.scheduling.graph import Graph, timing, upward_ranks
 from llmflow.scheduling.list_schedule import list_schedule
 
@@ -126,3 +127,22 @@ def test_barriers_stand_where_all_of_one_side_is_above_all_of_the_other() -> Non
         assert len(found) == len(cuts) + 1, seed
         several += len(found) > 2
     assert several > 20
+
+
+def test_a_join_waits_until_its_ancestors_have_shared_their_workers_across_pools() -> None:
+    graph = Graph.of({"a": [], "b": [], "join": ["a", "b"], "c": ["join"], "d": ["join"], "aside": []})
+    durations, pool_of = [3.0, 3.0, 2.0, 2.0, 2.0, 1.0], [0, 0, 1, 1, 1, 2]
+    # One worker each: `join` cannot start before 6, though every path to it takes 3; then three twos go one by one.
+    assert pooled_lower_bound(graph, durations, pool_of, [1, 1, 0]) == Bound(12.0, "interval")
+    assert pooled_lower_bound(graph, durations, pool_of, [1, 1, 0], shared=False) == Bound(10.0, "interval")
+
+
+def test_heads_and_tails_count_whole_rounds_and_the_way_that_is_left() -> None:
+    # Three twos on two workers take two rounds; the way from each to the join leads through `on`, `by` or `up`.
+    graph = Graph.of(
+        {"a": [], "b": [], "c": [], "on": ["a"], "by": ["b"], "up": ["c"], "join": ["on", "by", "up"], "end": ["join"]}
+    )
+    durations = [2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 4.0, 5.0]
+    heads, tails = heads_and_tails(graph, durations, [0, 0, 0, 1, 1, 1, 1, 1], [2, 0])
+    assert heads == [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 5.0, 9.0]
+    assert tails == [12.0, 12.0, 12.0, 10.0, 10.0, 10.0, 9.0, 5.0]

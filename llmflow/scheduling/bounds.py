@@ -9,7 +9,7 @@ window fits.
 
 A window also bounds by whole tasks: of k·N + 1 tasks that all lie behind a head and before a tail,
 some worker runs k + 1, so at least the k + 1 shortest of the k·N + 1 longest ones. Both count as
-`interval`.
+`interval`. Heads and tails reckon with the workers that tasks share on the way (see `earliest`).
 
 Where everything before a barrier must end before anything behind it begins (see `barriers`), the bounds
 between the barriers add up.
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from math import ceil, fsum
 
 from llmflow.scheduling.barriers import cut_out, parts
+from llmflow.scheduling.earliest import earliest_starts, heads_and_tails
 from llmflow.scheduling.graph import Graph, longest_path, upward_ranks
 
 CRITICAL_PATH, WORK, INTERVAL, BARRIERS = "critical path", "work", "interval", "barriers"
@@ -58,10 +59,12 @@ def pooled_lower_bound(
     workers: Sequence[int],
     *,
     interval: bool = True,
+    shared: bool = True,
 ) -> Bound:
     """The best bound over the critical path and each pool's own work and windows.
 
-    `pool_of[t]` is -1 for a task that holds no worker; `workers[p]` is 0 for an unlimited pool.
+    `pool_of[t]` is -1 for a task that holds no worker; `workers[p]` is 0 for an unlimited pool. `shared`: the windows
+    reckon with the workers that ancestors share (see `earliest`), which takes as long again or longer.
     """
     if not len(graph):
         return Bound(0.0, CRITICAL_PATH)
@@ -81,12 +84,17 @@ def pooled_lower_bound(
             best = Bound(value, WORK)
     if not interval or not short:
         return best
-    tails = upward_ranks(graph, durations, order)
+    if shared:
+        heads, tails = heads_and_tails(graph, durations, pool_of, workers)
+    else:
+        heads, tails = earliest_starts(graph, durations, order), upward_ranks(graph, durations, order)
     tight = [([t for t, q in enumerate(pool_of) if q == p and durations[t] > 0], workers[p]) for p in short]
-    apart = _behind_each_other(graph, durations, pool_of, workers)
+    apart = _behind_each_other(graph, durations, pool_of, workers, shared)
     if apart > best.value * (1 + 1e-12):
         best = Bound(apart, BARRIERS)
-    heads = earliest_starts(graph, durations, order)
+    value = max(head + tail for head, tail in zip(heads, tails, strict=True))
+    if value > best.value * (1 + 1e-12):
+        best = Bound(value, INTERVAL)
     for tasks, n in tight:
         value = _crowd(tasks, heads, tails, durations, n)
         if value > best.value * (1 + 1e-12):
@@ -103,7 +111,7 @@ def pooled_lower_bound(
 
 
 def _behind_each_other(
-    graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int]
+    graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int], shared: bool
 ) -> float:
     """The sum of the bounds between barriers; 0 where fewer than two of those parts have more than a few tasks."""
     groups = parts(graph)
@@ -112,20 +120,8 @@ def _behind_each_other(
     found = []
     for part, tasks in cut_out(graph, groups):
         own = [durations[task] for task in tasks]
-        found.append(pooled_lower_bound(part, own, [pool_of[task] for task in tasks], workers).value)
+        found.append(pooled_lower_bound(part, own, [pool_of[task] for task in tasks], workers, shared=shared).value)
     return fsum(found)
-
-
-def earliest_starts(graph: Graph, durations: Sequence[float], order: Sequence[int]) -> list[float]:
-    """The earliest start of each task on unlimited workers, in the unit of `durations`."""
-    heads = [0.0] * len(graph)
-    dependents = graph.dependents
-    for task in order:
-        end = heads[task] + durations[task]
-        for d in dependents[task]:
-            if end > heads[d]:
-                heads[d] = end
-    return heads
 
 
 def _crowd(

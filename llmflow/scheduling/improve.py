@@ -32,7 +32,8 @@ from heapq import heappop, heappush
 from random import Random
 
 from llmflow.scheduling.barriers import cut_out, parts
-from llmflow.scheduling.bounds import WORK, Bound, earliest_starts, pooled_lower_bound
+from llmflow.scheduling.bounds import WORK, Bound, pooled_lower_bound
+from llmflow.scheduling.earliest import earliest_starts
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.list_schedule import Schedule, list_schedule, ranked
 from llmflow.scheduling.ticks import TickSchedules
@@ -50,6 +51,9 @@ PASSES = 6
 
 STANDSTILL = 60
 """Iterations without a better schedule after which the search starts over."""
+
+AMPLE = 500
+"""How many list schedules a budget must hold for the better bound: a shorter search has no time to gain from it."""
 
 SERIAL = 0.5
 """The share of the iterations that place task by task."""
@@ -115,7 +119,8 @@ def plan(
     pace = clock() - begins
     bound = pooled_lower_bound(graph, durations, pools, sizes, interval=False)
     if first.makespan > bound.value * (1 + 1e-9) and clock() < ends:
-        bound = pooled_lower_bound(graph, durations, pools, sizes)
+        ample = ends - clock() >= AMPLE * pace
+        bound = pooled_lower_bound(graph, durations, pools, sizes, shared=ample)
     # What is found must still be laid out, and a step of the search that has begun goes on to its end.
     ends -= 6 * pace
     if first.makespan <= bound.value * (1 + 1e-9) or clock() >= ends:
