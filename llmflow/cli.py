@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -43,6 +43,9 @@ from llmflow.commands.options import (
     Workers,
     Yes,
 )
+
+if TYPE_CHECKING:
+    from llmflow.errors import LlmflowError
 
 app = typer.Typer(
     name="llmflow",
@@ -478,20 +481,21 @@ def main() -> None:
     """The entry point: every error of ours is printed once, on standard error, without a traceback."""
     gc.disable()  # commands end soon and make no cycles; a large plan took twice as long with it. `run` turns it on
     from llmflow.errors import LlmflowError
-    from llmflow.standard_streams import fill_closed
+    from llmflow.standard_streams import complain, fill_closed, write_whole
 
     fill_closed()
+    write_whole()
     try:
         app()
     except LlmflowError as error:
-        from llmflow.sanitise import printable
-
-        if str(error):
-            sys.stderr.write(f"{printable(str(error))}\n")
-        sys.exit(error.exit_code)
+        _end_with(error)
     except MemoryError:
-        sys.stderr.write("out of memory; what was committed is in the history: `llmflow run --resume` goes on\n")
+        complain("out of memory; what was committed is in the history: `llmflow run --resume` goes on\n")
         os._exit(1)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _end_unsaid(error)
     except SystemExit as end:
         if isinstance(end.code, int) and end.code > 128:
             # Ended by a signal: Python's own way out would let one more signal change the exit code.
@@ -499,4 +503,27 @@ def main() -> None:
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(end.code)
+        if isinstance(end.__context__, OSError):
+            _end_unsaid(end.__context__)
         raise
+
+
+def _end_with(error: LlmflowError) -> NoReturn:
+    from llmflow.sanitise import printable
+    from llmflow.standard_streams import complain
+
+    if str(error):
+        complain(f"{printable(str(error))}\n")
+    sys.exit(error.exit_code)
+
+
+def _end_unsaid(error: OSError) -> NoReturn:
+    """A text of typer's own could not be written: help, to standard output, or what is wrong with the command line."""
+    from llmflow.commands.console import unwritten
+    from llmflow.standard_streams import lead_nowhere
+
+    wrong = getattr(error.__context__, "exit_code", None)
+    lead_nowhere(sys.stderr if wrong is not None else sys.stdout)
+    if wrong is not None:
+        sys.exit(wrong)
+    _end_with(unwritten("standard output", error))

@@ -1,12 +1,16 @@
-"""Standard streams that were closed before we began: nothing we open later may take their place.
+"""Standard streams as a command needs them: none of them closed, and none that loses half of what it is given.
 
-A file that is opened where standard error should be would be written into by whoever complains.
+A file that is opened where standard error should be would be written into by whoever complains. And a stream
+without a buffer (PYTHONUNBUFFERED, `python -u`) asks the system once: what a full disk or a full pipe did not take
+is lost without a word.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from io import BufferedWriter, RawIOBase, TextIOWrapper
+from typing import TextIO
 
 
 def fill_closed() -> None:
@@ -23,6 +27,21 @@ def fill_closed() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as above
 
 
+def write_whole() -> None:
+    """Give standard output and error a buffer where they have none: it writes until everything is taken, or fails.
+
+    Lines still appear when they are written.
+    """
+    sys.stdout, sys.stderr = _buffered(sys.stdout), _buffered(sys.stderr)
+
+
+def _buffered(stream: TextIO) -> TextIO:
+    if isinstance(stream, TextIOWrapper) and isinstance(stream.buffer, RawIOBase):
+        buffer = BufferedWriter(stream.buffer)
+        return TextIOWrapper(buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
+    return stream
+
+
 def complain(text: str) -> None:
     """Write to standard error; where its reader has gone, this and all that follows goes nowhere, silently.
 
@@ -32,5 +51,12 @@ def complain(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        # What is still in its buffer would be tried again at the end, and be an error again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        lead_nowhere(sys.stderr)
+
+
+def lead_nowhere(stream: TextIO) -> None:
+    """What is in the stream's buffer, and all that follows, is dropped.
+
+    Python would try it again at its end, and complain.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

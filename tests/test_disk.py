@@ -172,6 +172,67 @@ def test_outputs_that_have_no_room_are_told_of_and_are_still_in_the_history(
     assert not Path("/dev/full").is_file()
 
 
+LARGE = "name: v\ntasks: {a: {value: \"{{ 'x' * 1000000 }}\"}, b: {value: \"{{ ['abcdefghijk'] * 50000 }}\"}}\n"
+"""Outputs of 1,950,027 bytes: more than a pipe takes at once, or a file that may not grow beyond a megabyte."""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_outputs_of_which_a_disk_takes_the_half_are_told_of(tmp_path: Path, unbuffered: str) -> None:
+    """Without a buffer, Python asks the system once, and drops what was not taken."""
+    path, limit = pipeline(tmp_path, LARGE), 2**20
+    with open(tmp_path / "out", "w") as out:
+        ended = subprocess.run(
+            [*PROGRAM, "run", str(path)],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )
+    assert "cannot write standard output: File too large\n" in ended.stderr
+    assert (ended.returncode, (tmp_path / "out").stat().st_size) == (74, limit)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_in_the_middle_of_large_outputs_ends_the_program_as_a_signal_would(
+    tmp_path: Path, unbuffered: str
+) -> None:
+    path = pipeline(tmp_path, LARGE)
+    line = f"{' '.join(PROGRAM)} run {path} | head -1; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["/bin/bash", "-c", line],
+        capture_output=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, b"Traceback" in ended.stderr) == (141, b"{\n", False)
+
+
+@pytest.mark.parametrize(("second", "code"), [("value: x", 74), ("command: [sh, -c, exit 3]", 1)])
+def test_a_story_that_has_no_room_is_told_of_and_takes_no_outputs_along(tmp_path: Path, second: str, code: int) -> None:
+    path = pipeline(
+        tmp_path, f"tasks: {{a: {{value: here}}, b: {{{second}}}}}\noutputs: {{a: '{{{{ tasks.a.output }}}}'}}\n"
+    )
+    ended = llmflow("run", str(path), "--events", "/dev/full", "--plain")
+    assert (ended.code, ended.out) == (code, '{\n  "a": "here"\n}\n')
+    assert masked(ended.err).endswith(
+        "cannot write /dev/full: No space left on device; the story in it is not whole\n"
+        "  hint: the run itself is in the history: llmflow show RUN\n"
+    )
+
+
+@pytest.mark.parametrize("to", ["", "-o out"])
+def test_a_reader_of_the_story_that_leaves_ends_the_program_as_a_signal_would(tmp_path: Path, to: str) -> None:
+    tasks = ", ".join(f"t{n}: {{command: [sleep, '0.02'], depends_on: [t{n - 1}]}}" for n in range(1, 20))
+    path = pipeline(tmp_path, f"tasks: {{t0: {{value: x}}, {tasks}}}\n")
+    line = f"{' '.join(PROGRAM)} run {path} --events /dev/stdout {to} | head -1; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["/bin/bash", "-c", line], capture_output=True, timeout=60, cwd=tmp_path, check=False)
+    assert (ended.returncode, ended.stdout.count(b"\n"), b"Traceback" in ended.stderr) == (141, 1, False)
+    assert json.loads(llmflow("runs", "--json").out)["runs"][0]["status"] == "succeeded"
+
+
 # ---- read-only, gone ---------------------------------------------------------------------------------
 
 

@@ -146,6 +146,23 @@ def test_a_reader_of_the_lines_for_people_that_goes_away_does_not_stop_the_run(t
     assert store_is_sound(store) == "succeeded"
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("--help | true", 141),
+        ("run --help | true", 141),
+        ("--help >/dev/full", 74),
+        ("schema | true", 141),
+        ("nonsense 2>/dev/full", 2),
+        ("nonsense 2>&-", 2),
+    ],
+)
+def test_a_text_that_nobody_can_read_ends_without_a_traceback(words: str, code: int) -> None:
+    line = f"{' '.join(PROGRAM)} {words}; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["/bin/bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr
+
+
 # ---- terminals --------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from llmflow.binding.files import write_atomically
 from llmflow.errors import LlmflowError, OutputClosed, StoreError, UsageError
 from llmflow.sanitise import printable
-from llmflow.standard_streams import complain
+from llmflow.standard_streams import complain, lead_nowhere
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -32,7 +32,7 @@ def deliver(text: str, output: str | None = None) -> None:
             else:
                 write_atomically(Path(output), text)
         except OSError as error:
-            raise _not_written(output, error) from error
+            raise unwritten(output, error) from error
         return
     if sys.stdout is None:  # it was closed before we began
         raise OutputClosed
@@ -41,11 +41,8 @@ def deliver(text: str, output: str | None = None) -> None:
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     except OSError as error:
-        # Python would complain once more when it closes the stream at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise OutputClosed from error
-        raise _not_written("standard output", error) from error
+        lead_nowhere(sys.stdout)
+        raise unwritten("standard output", error) from error
 
 
 def _speak(stream: TextIO) -> None:
@@ -54,7 +51,10 @@ def _speak(stream: TextIO) -> None:
         stream.reconfigure(encoding=stream.encoding if stream.isatty() else "utf-8", errors="replace")
 
 
-def _not_written(what: str, error: OSError) -> LlmflowError:
+def unwritten(what: str, error: OSError) -> LlmflowError:
+    """Why `what` could not be written: its reader has gone, there is no room, or nobody may write there."""
+    if isinstance(error, BrokenPipeError):
+        return OutputClosed()
     if error.errno in _NO_ROOM:
         return StoreError(
             f"cannot write {what}: {error.strerror}\n  hint: make room; what a run gave: llmflow show last"

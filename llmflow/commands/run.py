@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmflow.binding.caching import Cache
 from llmflow.binding.estimates import believed
@@ -23,7 +23,7 @@ from llmflow.binding.selection import Selection, select
 from llmflow.binding.words import Words
 from llmflow.commands.asking import at_terminal, given_approvals
 from llmflow.commands.console import as_json, deliver, say
-from llmflow.errors import StoreError, UsageError
+from llmflow.errors import LlmflowError, OutputClosed, StoreError, UsageError
 from llmflow.history.location import store_dir
 from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
@@ -33,6 +33,9 @@ from llmflow.reports.summary_text import render_summary
 from llmflow.reports.time_booking import booking_json, booking_text
 from llmflow.views.choice import view_for
 from llmflow.views.view import View
+
+if TYPE_CHECKING:
+    from llmflow.views.json_lines import JsonLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class RunCommand:
                     stored = self._stored(history)
                     if stored.outcome is not None and stored.status == "succeeded":
                         return self._print_again(history, stored)
-                result = self._carry_out(stack, history, stored)
+                result, lost = self._carry_out(stack, history, stored)
         except StoreError as error:
             raise self._with_a_way_on(error) from error
         say(render_summary(result.summary))
@@ -84,13 +87,22 @@ class RunCommand:
         self._print(result.document)
         if result.unsaved is not None:
             raise self._with_a_way_on(result.unsaved)
+        if lost is not None:
+            if result.exit_code == 0:
+                raise lost
+            say(str(lost))
         return result.exit_code
 
     def _open(self, stack: ExitStack) -> Store:
         return stack.enter_context(Store.open(store_dir(self.store, os.environ), durability=self.durability))
 
-    def _carry_out(self, stack: ExitStack, history: Store | None, stored: StoredRun | None) -> RunResult:
-        """Everything is checked before a new run touches the store; a run that goes on is looked up first."""
+    def _carry_out(
+        self, stack: ExitStack, history: Store | None, stored: StoredRun | None
+    ) -> tuple[RunResult, LlmflowError | None]:
+        """The result, and why the story in `--events` is not whole, None where it is.
+
+        Everything is checked before a new run touches the store; a run that goes on is looked up first.
+        """
         words, file = self.words, self.file
         earlier = None
         if history is not None and stored is not None:
@@ -114,6 +126,7 @@ class RunCommand:
             say("prompts and answers are kept out of the history: nobody can go on with this run later")
         for warning in history.warnings:
             say(f"warning: {warning}")
+        views, story = self._views(stack, asks=bool(asking))
         options = RunOptions(
             inputs=inputs,
             policy=policy,
@@ -124,7 +137,7 @@ class RunCommand:
             plan_budget=parse_budget(self.plan_budget),
             source=source_text(pipeline.path),
             keep_content=not self.no_content,
-            views=self._views(stack, asks=bool(asking)),
+            views=views,
             handle_signals=True,
             approved=approved,
             ask=at_terminal(),
@@ -142,7 +155,9 @@ class RunCommand:
         gc.enable()
         with redirect_stdout(sys.stderr):  # what a `python` task prints is for people; our output is data
             result = asyncio.run(execute(compiled, options))
-        return result if earlier is None or result.unsaved is not None else _with_time_of_all_parts(result, history)
+        if earlier is not None and result.unsaved is None:
+            result = _with_time_of_all_parts(result, history)
+        return result, self._lost(story, result.run)
 
     def _way_on(self, result: RunResult) -> str:
         """The line to copy for going on with a run that has not succeeded."""
@@ -169,18 +184,34 @@ class RunCommand:
             return find_run(history, None, load_file(self.file).key)
         return find_run(history, self.file, None)
 
-    def _views(self, stack: ExitStack, *, asks: bool) -> list[View]:
-        """A run that may ask a person keeps to plain lines: a table would be drawn over the question."""
-        views: list[View] = [view_for(sys.stderr, os.environ, plain=self.plain or asks)]
-        if self.events is not None:
-            from llmflow.views.json_lines import JsonLines
+    def _views(self, stack: ExitStack, *, asks: bool) -> tuple[list[View], JsonLines | None]:
+        """What watches, and which of them writes `--events`.
 
-            try:
-                stream = Path(self.events).open("w", encoding="utf-8")  # noqa: SIM115 - the stack closes it
-            except OSError as error:
-                raise UsageError(f"cannot write {self.events}: {error.strerror}") from error
-            views.append(JsonLines(stack.enter_context(stream)))
-        return views
+        A run that may ask a person keeps to plain lines: a table would be drawn over the question.
+        """
+        view = view_for(sys.stderr, os.environ, plain=self.plain or asks)
+        if self.events is None:
+            return [view], None
+        from llmflow.views.json_lines import JsonLines
+
+        try:
+            stream = Path(self.events).open("w", encoding="utf-8")  # noqa: SIM115 - the view closes it
+        except OSError as error:
+            raise UsageError(f"cannot write {self.events}: {error.strerror}") from error
+        story = JsonLines(stream)
+        stack.callback(story.close)
+        return [view, story], story
+
+    def _lost(self, story: JsonLines | None, run: str) -> LlmflowError | None:
+        """Why the story could not be written to its end. What the run gave is there all the same."""
+        if story is None or story.unwritten is None:
+            return None
+        if isinstance(story.unwritten, BrokenPipeError):
+            return OutputClosed()
+        return StoreError(
+            f"cannot write {self.events}: {story.unwritten.strerror}; the story in it is not whole\n"
+            f"  hint: the run itself is in the history: llmflow show {run}"
+        )
 
     def _print_again(self, history: Store, stored: StoredRun) -> int:
         """A run that was stopped between its last word to the history and its outputs has nothing left to do."""

@@ -18,10 +18,14 @@ from llmflow.views.view import RunContext
 
 
 class JsonLines:
-    """Writes to `stream` in one piece per batch; closes it at the end when `owned`."""
+    """Writes to `stream` in one piece per batch; closes it at the end when `owned`.
+
+    `unwritten`: why it takes no more (the disk is full, its reader has gone); nothing is written any more then.
+    """
 
     def __init__(self, stream: TextIO, *, owned: bool = True) -> None:
         self._stream, self._owned = stream, owned
+        self.unwritten: OSError | None = None
         self._encode = JSONEncoder().encode
         self._context: RunContext
 
@@ -29,9 +33,15 @@ class JsonLines:
         self._context = context
 
     def on_events(self, events: Sequence[Event]) -> None:
+        if self.unwritten is not None:
+            return
         encode, record = self._encode, self.record
-        self._stream.write("".join([encode(record(event)) + "\n" for event in events]))
-        self._stream.flush()
+        lines = "".join([encode(record(event)) + "\n" for event in events])
+        try:
+            self._stream.write(lines)
+            self._stream.flush()
+        except OSError as error:
+            self.unwritten = error
 
     def record(self, event: Event) -> dict[str, Any]:
         """The event as data, `at` and `event` first."""
@@ -55,4 +65,7 @@ class JsonLines:
 
     def close(self) -> None:
         if self._owned and not self._stream.closed:
-            self._stream.close()
+            try:
+                self._stream.close()
+            except OSError as error:  # what is left in its buffer; a disk may be full for the first time now
+                self.unwritten = self.unwritten or error
