@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import exp, log, sqrt
 from random import Random
-from statistics import fmean
+from statistics import fmean, median
 
 import pytest
 
@@ -304,6 +304,75 @@ def test_a_task_that_drifted_forgets_what_was_before() -> None:
     assert learner.estimate(of("a")).mean == pytest.approx(30.0, rel=0.15)
     assert learner.changes("a") == 1
     assert learner.estimate(of("a")).samples <= 12
+
+
+def samples_until_restart(seed: int, history: int, factor: float, cv: float) -> int:
+    """How many samples of `factor` times the duration it takes after so many of the old one; 40 if more do not."""
+    dice = Random(seed)
+    learner = Learner(Sample("a", noisy(dice, 10.0, cv)) for _ in range(history))
+    before = learner.changes("a")
+    for count in range(1, 41):
+        learner.update(Sample("a", noisy(dice, 10.0 * factor, cv)))
+        if learner.changes("a") > before:
+            return count
+    return 40
+
+
+@pytest.mark.parametrize(
+    ("cv", "history", "within"),
+    [(0.05, 3, 5), (0.05, 5, 4), (0.05, 50, 4), (0.1, 6, 4), (0.3, 6, 5), (0.3, 10, 4), (0.5, 10, 7), (0.5, 50, 6)],
+)
+@pytest.mark.parametrize("factor", [3.0, 1 / 3])
+def test_a_tripled_or_thirded_duration_restarts_a_short_history_soon(
+    cv: float, history: int, within: int, factor: float
+) -> None:
+    assert median(samples_until_restart(seed, history, factor, cv) for seed in range(40)) <= within
+
+
+@pytest.mark.parametrize("factor", [1.5, 1 / 1.5])
+def test_half_as_long_again_restarts_a_task_that_hardly_scatters(factor: float) -> None:
+    assert median(samples_until_restart(seed, 20, factor, 0.05) for seed in range(20)) <= 6
+
+
+def test_a_task_that_tripled_after_six_runs_is_believed_to_take_what_it_takes_now() -> None:
+    learner = Learner(Sample("a", 10.0) for _ in range(6))
+    beliefs = []
+    for _ in range(4):
+        learner.update(Sample("a", 30.0))
+        beliefs.append(learner.estimate(of("a")))
+    assert beliefs[-1].mean == pytest.approx(30.0, rel=0.1)
+    assert beliefs[-1].samples == 4
+    assert beliefs[0].mean < 20
+
+
+def test_a_task_that_moved_may_move_back() -> None:
+    dice = Random(25)
+    means = [10.0] * 20 + [30.0] * 8 + [10.0] * 8
+    learner = Learner(Sample("a", noisy(dice, mean, 0.1)) for mean in means)
+    assert learner.changes("a") == 2
+    assert learner.estimate(of("a")).mean == pytest.approx(10.0, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "most"),
+    [
+        (lambda dice: noisy(dice, 10.0, 0.1), 0),
+        (lambda dice: noisy(dice, 10.0, 0.5), 3),
+        (lambda dice: noisy(dice, 10.0, 1.0), 5),
+        (lambda dice: dice.expovariate(0.1), 15),
+        (lambda dice: dice.paretovariate(1.5), 15),
+        (lambda dice: noisy(dice, 60.0 if dice.random() < 0.05 else 10.0, 0.2), 2),
+        (lambda dice: noisy(dice, 30.0 if dice.random() < 0.5 else 10.0, 0.1), 15),
+    ],
+    ids=["CV 0.1", "CV 0.5", "CV 1", "exponential", "Pareto 1.5", "stragglers", "two modes"],
+)
+def test_durations_of_any_shape_that_do_not_move_seldom_restart(draw: Callable[[Random], float], most: int) -> None:
+    """Of 20,000 samples."""
+    dice = Random(26)
+    learner = Learner()
+    for n in range(20_000):
+        learner.update(Sample(f"t{n // 200}", draw(dice)))
+    assert sum(learner.changes(f"t{n}") for n in range(100)) <= most
 
 
 def test_items_that_all_got_slower_are_a_change() -> None:

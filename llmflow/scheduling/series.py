@@ -163,7 +163,6 @@ class Series:
         self.changes += 1
         self._seen = self._lengths = None
         older, kept = list(self.attempts)[:-since], list(self.attempts)[-since:]
-        self._detector = ChangeDetector(UNKNOWN_VARIANCE)
         if not self.items:
             self.count = len(kept)
             self.attempts, self.residuals = deque(kept, LATEST), deque(list(self.residuals)[-since:], LATEST)
