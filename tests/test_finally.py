@@ -114,3 +114,22 @@ def test_a_pause_is_no_end(tmp_path: Path) -> None:
     code, said, _ = run(tmp_path, "tasks: {good: {prompt: x}, ask: {approve: Sure?}}", "--resume", "--approve", "ask")
     assert (code, said["status"]) == (0, "succeeded")
     assert (tmp_path / "last.txt").read_text() == "succeeded succeeded fine"
+
+
+def test_looking_back_it_waited_for_the_others_and_stands_in_the_chart(tmp_path: Path) -> None:
+    last = """
+finally:
+  word: {value: "{{ run.status }}"}
+  each: {foreach: [1, 2], prompt: "bye {{ item }}"}
+"""
+    head = HEAD.replace("quick:", "each:")
+    file = pipeline(tmp_path, f"{head}tasks: {{bad: {{prompt: x, on_error: continue}}, good: {{prompt: x}}}}\n{last}")
+    assert llmflow("run", str(file), cwd=tmp_path).code == 0
+    shown = json.loads(llmflow("show", "last", "--json", cwd=tmp_path).out)
+    times = {(t["task"], t["item"]): t["time"] for t in shown["tasks"]}
+    assert not [place for place, time in times.items() if "worker" in time]
+    ends = {t["task"]: t["finished"] for t in shown["tasks"]}
+    assert times["word", None]["dependency"] == pytest.approx(max(ends["bad"], ends["good"]), abs=1e-6)
+    chart = llmflow("show", "last", cwd=tmp_path).out
+    assert "│each[1]" in chart
+    assert chart.rstrip().endswith(f"{ends['each']:.2f} s")

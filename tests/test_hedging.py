@@ -18,7 +18,7 @@ from llmflow.reports.chronicle import Chronicle
 from llmflow.reports.spans import Spans, seconds_held
 from llmflow.reports.summary import summarise
 from llmflow.reports.summary_text import render_summary
-from llmflow.reports.time_booking import book_time
+from llmflow.reports.time_booking import Setting, book_time
 from llmflow.runtime.engine import Call
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.graph import Graph
@@ -421,7 +421,7 @@ def test_where_the_time_went_adds_up_and_a_second_call_is_the_models_time() -> N
     )
     chronicle = Chronicle()
     chronicle.on_events(plan.story)
-    booking = book_time(chronicle, graph.dependencies, ["p"])
+    booking = book_time(chronicle, graph.dependencies, Setting(["p"]))
     assert {c: booking.seconds(c) for c in booking.nanoseconds} == {"model": 15.0}
     assert plan.finishes == [14.0, 15.0]
 
@@ -432,7 +432,9 @@ def test_whatever_happens_the_columns_of_a_hedged_run_add_up() -> None:
         for cut in (len(run.story) // 3, 2 * len(run.story) // 3, len(run.story)):
             chronicle = Chronicle()
             chronicle.on_events(run.story[:cut])
-            booking = book_time(chronicle, run.scenario.graph.dependencies, [p.name for p in run.scenario.pools])
+            booking = book_time(
+                chronicle, run.scenario.graph.dependencies, Setting([p.name for p in run.scenario.pools])
+            )
             assert sum(booking.nanoseconds.values()) == round(booking.makespan * 1e9)
             assert all(ns > 0 for ns in booking.nanoseconds.values())
 

@@ -22,6 +22,7 @@ from llmflow.history.store import Store
 from llmflow.reports.chronicle import Chronicle
 from llmflow.reports.time_booking import (
     COLUMNS,
+    Setting,
     TimeBooking,
     book_time,
     booking_json,
@@ -41,7 +42,7 @@ def chronicle_of(story: Sequence[ev.Event]) -> Chronicle:
 
 
 def booked(story: Sequence[ev.Event], graph: Graph, pools: Sequence[str] = ("sim",)) -> TimeBooking:
-    return book_time(chronicle_of(story), graph.dependencies, pools)
+    return book_time(chronicle_of(story), graph.dependencies, Setting(pools))
 
 
 def columns(booking: TimeBooking) -> dict[str, float]:
@@ -123,7 +124,7 @@ def test_each_kind_of_time_has_its_column() -> None:
     chronicle.answered(5, 1.5, invalid=True)
     chronicle.answered(6, 2.75)
     chronicle.on_events(story)
-    booking = book_time(chronicle, graph.dependencies, ["sim", "host"])
+    booking = book_time(chronicle, graph.dependencies, Setting(["sim", "host"]))
     assert columns(booking) == {
         "model": 2.75,
         "code": 0.5,
@@ -140,6 +141,7 @@ def test_each_kind_of_time_has_its_column() -> None:
             "model": 2.75,
             "code": 0.5,
             "failed": 1.25,
+            "cancelled": 0.0,
             "asked_again": 1.5,
             "dependency": 0.0,
             "worker": 0.0,
@@ -165,7 +167,7 @@ def test_each_kind_of_time_has_its_column() -> None:
             {"task": "code", "seconds": {"code": 0.5}},
         ],
     }
-    assert task_times(chronicle, graph.dependencies, ["sim", "host"])[2:] == [
+    assert task_times(chronicle, graph.dependencies, Setting(["sim", "host"]))[2:] == [
         {"dependency": 9.5, "approval": 10.0},
         {"dependency": 19.5, "code": 0.5},
     ]
@@ -198,10 +200,10 @@ def test_a_resumed_run_goes_back_through_the_moment_at_which_it_was_stopped() ->
     booking = booked(story, graph)
     assert steps(booking, graph) == [
         ("a", {"model": 2.0}),
-        ("b", {"failed": 3.5, "llmflow": 0.5}),
+        ("b", {"cancelled": 3.5, "llmflow": 0.5}),
         ("b", {"model": 3.0}),
     ]
-    assert columns(booked(story[:10], graph)) == {"model": 2.0, "failed": 3.5}
+    assert columns(booked(story[:10], graph)) == {"model": 2.0, "cancelled": 3.5}
 
 
 def test_a_run_of_nothing_took_no_time() -> None:
@@ -276,6 +278,13 @@ def adds_up(booking: TimeBooking) -> None:
     assert {c: ns for c, ns in booking.nanoseconds.items() if c != "llmflow"} == {
         c: ns for c, ns in by_step.items() if c != "llmflow"
     }
+    told = booking_json(booking, names_for(booking))
+    for seconds in (told["columns"].values(), [s for step in told["path"] for s in step["seconds"].values()]):
+        assert sum(round(part * 1e9) for part in seconds) == round(told["makespan"] * 1e9)
+
+
+def names_for(booking: TimeBooking) -> list[str]:
+    return [str(task) for task in range(1 + max((step.task for step in booking.steps), default=-1))]
 
 
 def test_on_undisturbed_runs_all_time_is_model_time_or_waiting_for_a_worker() -> None:
@@ -307,7 +316,7 @@ def test_whatever_goes_wrong_the_columns_add_up_to_the_makespan() -> None:
         run = chaotic_run(seed)
         names = [pool.name for pool in run.scenario.pools]
         chronicle = chronicle_of(run.story)
-        booking = book_time(chronicle, run.scenario.graph.dependencies, names)
+        booking = book_time(chronicle, run.scenario.graph.dependencies, Setting(names))
         adds_up(booking)
         seen |= set(booking.nanoseconds)
         started = {e.attempt: e.at for e in run.story if isinstance(e, ev.AttemptStarted) and e.pool == CONTROL}
@@ -320,7 +329,56 @@ def test_whatever_goes_wrong_the_columns_add_up_to_the_makespan() -> None:
         assert booking.seconds("llmflow") <= steps_of_ours, seed
         for cut in (len(run.story) // 3, 2 * len(run.story) // 3):
             adds_up(booked(run.story[:cut], run.scenario.graph, names))
-    assert seen >= {"model", "failed", "worker", "rate_limit", "backoff", "llmflow"}
+    assert seen >= {"model", "failed", "cancelled", "worker", "rate_limit", "backoff", "llmflow"}
+
+
+def test_time_that_belongs_to_no_task_stands_at_the_end_of_the_path() -> None:
+    graph = Graph.of({"a": []})
+    story: list[ev.Event] = [
+        ev.RunStarted(0.0),
+        ev.RunResumed(0.5),
+        ev.AttemptStarted(0.5, 0, 2, 1, 0, 0, 0),
+        ev.AttemptSucceeded(2.5, 0, 2),
+        ev.TaskSucceeded(2.5, 0),
+        ev.RunFinished(2.5, "succeeded"),
+    ]
+    booking = booked(story, graph)
+    adds_up(booking)
+    assert booking_json(booking, graph.names)["path"] == [
+        {"task": "a", "seconds": {"model": 2.0}},
+        {"task": None, "seconds": {"llmflow": 0.5}},
+    ]
+
+
+def test_tasks_of_finally_wait_for_all_others_and_not_for_a_worker() -> None:
+    graph = Graph.of({"a": [], "b": ["a"], "last": [], "mail": []})
+    story: list[ev.Event] = [ev.RunStarted(0.0)]
+    for task, start, end in ((0, 0.0, 2.0), (1, 2.0, 5.0), (2, 5.0, 6.0), (3, 6.0, 8.0)):
+        story += [ev.AttemptStarted(start, task, task + 1, 1, 0, 0, 0), ev.AttemptSucceeded(end, task, task + 1)]
+        story += [ev.TaskSucceeded(end, task)]
+    chronicle = chronicle_of([*story, ev.RunFinished(8.0, "succeeded")])
+    setting = Setting(["sim"], finals={2, 3})
+    assert task_times(chronicle, graph.dependencies, setting)[2:] == [
+        {"dependency": 5.0, "model": 1.0},
+        {"dependency": 5.0, "worker": 1.0, "model": 2.0},
+    ]
+    whole = book_time(chronicle, graph.dependencies, setting)
+    adds_up(whole)
+    assert [step.task for step in whole.steps] == [0, 1, 3]
+    adds_up(book_time(chronicle, graph.dependencies, setting, makespan=5.0))
+
+
+def test_where_workers_are_without_limit_nothing_waits_for_one() -> None:
+    graph = Graph.of({"a": [], "b": []})
+    story: list[ev.Event] = [ev.RunStarted(0.0), ev.AttemptStarted(0.0, 0, 1, 1, 0, 0, 0)]
+    story += [ev.AttemptSucceeded(1.0, 0, 1), ev.TaskSucceeded(1.0, 0), ev.AttemptStarted(1.0, 1, 2, 1, 0, 0, 0)]
+    story += [ev.AttemptSucceeded(3.0, 1, 2), ev.TaskSucceeded(3.0, 1), ev.RunFinished(3.0, "succeeded")]
+    chronicle = chronicle_of(story)
+    assert columns(book_time(chronicle, graph.dependencies)) == {"model": 2.0, "worker": 1.0}
+    setting = Setting(unlimited=lambda task, pool: (task, pool) == (1, 0))
+    booking = book_time(chronicle, graph.dependencies, setting)
+    adds_up(booking)
+    assert columns(booking) == {"model": 2.0, "llmflow": 1.0}
 
 
 @pytest.mark.parametrize("failing", [0.0, 0.3])

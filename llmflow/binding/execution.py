@@ -46,7 +46,7 @@ from llmflow.reports.plan_json import decision_json
 from llmflow.reports.spans import Spans
 from llmflow.reports.summary import RunSummary, makespan_of, summarise
 from llmflow.reports.summary_text import run_json
-from llmflow.reports.time_booking import TimeBooking, book_time, booking_json
+from llmflow.reports.time_booking import Setting, TimeBooking, book_time, booking_json
 from llmflow.reports.time_limit_text import limits_json
 from llmflow.runtime.clock import Clock
 from llmflow.runtime.engine import Engine
@@ -282,6 +282,7 @@ class _Run:
                     "tokens": tokens,
                     "timeouts": limits_json(self.limits.told()),
                     "decision": decision_json(self.decision),
+                    "layout": self.compiled.stages.layout(),
                 },
                 version=__version__,
             )
@@ -469,8 +470,13 @@ class _Run:
     def _booking(self) -> TimeBooking | None:
         if self.options.earlier is not None:
             return None
-        pools = [pool.name for pool in self.compiled.pools]
-        return book_time(self.chronicle, Waits(self.state.graph), pools, makespan=makespan_of(self.state, self.finals))
+        pools, rows, stages = self.compiled.pools, self.compiled.stages.rows, self.state.graph.stages
+        setting = Setting(
+            [pool.name for pool in pools],
+            unlimited=lambda task, pool: not pools[pool].size and not rows[stages[task]].has_own_workers,
+        )
+        end = makespan_of(self.state, self.finals)
+        return book_time(self.chronicle, Waits(self.state.graph), setting, makespan=end)
 
     def failed_tasks(self) -> list[str]:
         """Names of the tasks that have failed so far and that their authors did not accept."""

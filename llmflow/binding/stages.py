@@ -64,6 +64,11 @@ class Stage:
         reduce = self.task.reduce
         return self.task.repeat is not None or (reduce is not None and reduce.mode == "fold")
 
+    @property
+    def has_own_workers(self) -> bool:
+        """Of the items of a `foreach`: only so many may be under way at once."""
+        return self.is_item and self.task.foreach is not None and bool(self.task.foreach.workers)
+
 
 @dataclass(slots=True)
 class Space:
@@ -96,6 +101,13 @@ class Stages:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def layout(self) -> dict[str, list[str]]:
+        """What a story does not tell of its tasks, by their names: `finals` and `own_workers`."""
+        return {
+            "finals": list(self.space.pipeline.finals),
+            "own_workers": list(dict.fromkeys(stage.name for stage in self.rows if stage.has_own_workers)),
+        }
 
     def _add(self, name: str, task: Task, role: Role, space: Space) -> Stage:
         stage = Stage(len(self.rows), name, task, role, space, inner=space.parent is not None)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from llmflow.protocol import Usage
 from llmflow.reports.chronicle import Chronicle
 from llmflow.reports.spans import Span, Spans, seconds_held
-from llmflow.reports.time_booking import DEPENDENCY, WAITS, TimeBooking, book_time, task_times
+from llmflow.reports.time_booking import DEPENDENCY, WAITS, Setting, TimeBooking, book_time, task_times
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
 
@@ -58,6 +58,28 @@ class RunFacts:
     def timeouts(self) -> Mapping[str, Any]:
         """Task → how long an attempt might take, as `limits_json` writes it."""
         return self.forecast.get("timeouts") or {}
+
+    @property
+    def layout(self) -> Layout:
+        """What its record says of its tasks; nothing in one of an older version."""
+        known = self.forecast.get("layout") or {}
+        return Layout(known.get("finals", ()), known.get("own_workers", ()))
+
+
+class Layout(NamedTuple):
+    """Names of tasks: those of `finally`, and those of which only so many items may be under way at once."""
+
+    finals: Sequence[str] = ()
+    own_workers: Sequence[str] = ()
+
+    def setting(self, tasks: Sequence[TaskFacts], pools: Sequence[tuple[str, int | None]]) -> Setting:
+        """For the booking of a run with these tasks and pools."""
+        finals, own = frozenset(self.finals), frozenset(self.own_workers)
+        return Setting(
+            [name for name, _ in pools],
+            frozenset(n for n, task in enumerate(tasks) if task.name.partition("/")[0] in finals) if finals else (),
+            lambda task, pool: pools[pool][1] is None and tasks[task].name not in own,
+        )
 
 
 class TaskFacts(NamedTuple):
@@ -164,8 +186,8 @@ def past_run(
         _follow(found, event)
     held = seconds_held(spans.spans, len(tasks))
     dependencies = [task.dependencies for task in tasks]
-    names = [name for name, _ in pools]
-    for number, times in enumerate(task_times(chronicle, dependencies, names)):
+    setting = facts.layout.setting(tasks, pools)
+    for number, times in enumerate(task_times(chronicle, dependencies, setting)):
         task = found[number]
         task.times = times
         task.held = held[number]
@@ -174,7 +196,7 @@ def past_run(
             task.status = INTERRUPTED
         if task.status == "failed":
             task.failure = spans.failures.get(number)
-    booking = book_time(chronicle, dependencies, names, makespan=facts.makespan)
+    booking = book_time(chronicle, dependencies, setting, makespan=facts.makespan)
     return PastRun(facts, found, _once_each(found), booking, list(spans.spans), pools, sum(usage.values(), Usage()))
 
 

@@ -46,7 +46,8 @@ def render_show(run: PastRun, *, columns: int = 100, all_items: bool = False) ->
         Block((run.pools[span.pool][0], span.worker), run.tasks[span.task].facts.shown, span.start, span.end)
         for span in run.spans
     ]
-    parts.append(render_gantt(blocks, max(run.booking.makespan, 0.0), columns=columns))
+    end = max([run.booking.makespan, *(block.finish for block in blocks)])  # `finally` comes behind the makespan
+    parts.append(render_gantt(blocks, end, columns=columns))
     return "\n\n".join(part for part in parts if part)
 
 

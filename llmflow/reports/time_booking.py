@@ -15,7 +15,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from llmflow.reports import chronicle as c
 from llmflow.reports.chronicle import Chronicle
 
-MODEL, CODE, FAILED, ASKED_AGAIN = "model", "code", "failed", "asked_again"
+MODEL, CODE, FAILED, CANCELLED, ASKED_AGAIN = "model", "code", "failed", "cancelled", "asked_again"
 DEPENDENCY, WORKER, RATE_LIMIT, BACKOFF, APPROVAL = "dependency", "worker", "rate_limit", "backoff", "approval"
 LLMFLOW = "llmflow"
 
@@ -31,6 +31,7 @@ COLUMNS: dict[str, str] = {
     MODEL: "model",
     CODE: "python, command, http",
     FAILED: "attempts that failed",
+    CANCELLED: "attempts that were cancelled",
     ASKED_AGAIN: "answers that could not be used",
     DEPENDENCY: "waiting for a dependency",
     WORKER: "waiting for a worker",
@@ -48,6 +49,21 @@ CODE_POOLS = ("host", "http")
 
 _TIMERS = {"retry": BACKOFF, "rate_limit": RATE_LIMIT, "fallback": BACKOFF, "budget": RATE_LIMIT, "worker_kept": WORKER}
 _NANO = 1_000_000_000
+
+
+class Setting(NamedTuple):
+    """What the story does not tell of a run: `pools`, their names, and what its tasks can wait for.
+
+    `finals`: the tasks of `finally`, those below them and their items included; they wait for all others.
+    `unlimited(task, pool)`: nobody can hold the worker that the task would wait for.
+    """
+
+    pools: Sequence[str] = ()
+    finals: Container[int] = ()
+    unlimited: Callable[[int, int], bool] = lambda task, pool: False
+
+
+UNTOLD = Setting()
 
 
 class Phase(NamedTuple):
@@ -91,28 +107,28 @@ class TimeBooking:
 def book_time(
     chronicle: Chronicle,
     dependencies: Sequence[Sequence[int]],
-    pools: Sequence[str] = (),
+    setting: Setting = UNTOLD,
     *,
     makespan: float | None = None,
 ) -> TimeBooking:
-    """Book every second of a run. `dependencies`: of every task, added ones included; `pools`: their names.
+    """Book every second of a run. `dependencies`: of every task, added ones included.
 
     `makespan`: the end to walk back from; unless given, the moment when the last task settled, or
     of a run that has not ended the last thing that is known of it. O(events).
     """
-    walk = _Walk(Story(chronicle, dependencies, pools))
+    walk = _Walk(Story(chronicle, dependencies, setting))
     end = _makespan(chronicle) if makespan is None else makespan
     return walk.back_from(end)
 
 
 def task_times(
-    chronicle: Chronicle, dependencies: Sequence[Sequence[int]], pools: Sequence[str] = ()
+    chronicle: Chronicle, dependencies: Sequence[Sequence[int]], setting: Setting = UNTOLD
 ) -> list[dict[str, float]]:
     """For every task: column → seconds in which its own time went there, all its lives together.
 
     `dependency` runs from the start of the run (of an item: from its coming) to the task's release.
     """
-    story = Story(chronicle, dependencies, pools)
+    story = Story(chronicle, dependencies, setting)
     return [story.times(task) for task in range(len(dependencies))]
 
 
@@ -127,10 +143,11 @@ def _makespan(chronicle: Chronicle) -> float:
 class Story:
     """A chronicle, readable by task. Positions are the chronicle's."""
 
-    def __init__(self, chronicle: Chronicle, dependencies: Sequence[Sequence[int]], pools: Sequence[str]) -> None:
+    def __init__(self, chronicle: Chronicle, dependencies: Sequence[Sequence[int]], setting: Setting) -> None:
         self.chronicle = chronicle
         self.dependencies = dependencies
-        self._code_pools = frozenset(i for i, name in enumerate(pools) if name in CODE_POOLS)
+        self._setting = setting
+        self._code_pools = frozenset(i for i, name in enumerate(setting.pools) if name in CODE_POOLS)
         self._offsets, self._positions = _by_task(chronicle.task, len(dependencies))
         self.resumed = [p for p, code in enumerate(chronicle.code) if code == c.RESUMED]
         self._ends = array("i", self._attempt_ends())
@@ -190,6 +207,10 @@ class Story:
             if position > found:
                 found, cause = position, d
         chronicle = self.chronicle
+        if task in self._setting.finals:
+            position = self._all_else_settled(first)
+            if position > found:
+                found, cause = position, chronicle.task[position]
         if chronicle.was_added(task):
             added = chronicle.added[task - chronicle.first_added]
             if added > found:
@@ -198,6 +219,14 @@ class Story:
         if index and self.resumed[index - 1] > found:
             found, cause = self.resumed[index - 1], -1
         return found, cause
+
+    def _all_else_settled(self, before: int) -> int:
+        """Where the last of the tasks that are not in `finally` settled below `before`, -1 where none had."""
+        chronicle, finals = self.chronicle, self._setting.finals
+        for p in range(before - 1, -1, -1):
+            if chronicle.code[p] == c.SETTLED and chronicle.task[p] not in finals:
+                return p
+        return -1
 
     def released_at(self, task: int, position: int, cause: int) -> float:
         """When a release happened that `release` has found."""
@@ -240,8 +269,10 @@ class Story:
 
     def _queued(self, column: str, since: float, at: float, after: int, start: int, code: int) -> list[Phase]:
         """Time between being ready and starting: for a worker until the last one was let go, then ours."""
-        if column != WORKER or code == c.EVALUATED:
-            return [Phase(column if column != WORKER else LLMFLOW, since, at)]
+        if column != WORKER:
+            return [Phase(column, since, at)]
+        if code == c.EVALUATED or self._setting.unlimited(self.chronicle.task[start], self.chronicle.number[start]):
+            return [Phase(LLMFLOW, since, at)]
         index = bisect_left(self._ends, start) - 1
         let_go = self.chronicle.at[self._ends[index]] if index >= 0 and self._ends[index] > after else since
         let_go = min(at, max(since, let_go))
@@ -260,7 +291,7 @@ class Story:
                 return [Phase(LLMFLOW, since, at)]
             column = APPROVAL
         elif code in (c.FAILED, c.CANCELLED):
-            return [Phase(FAILED, since, at)]
+            return [Phase(FAILED if code == c.FAILED else CANCELLED, since, at)]
         elif code == c.AGAIN and chronicle.is_invalid(attempt):
             column = ASKED_AGAIN
         sent = since if isnan(seconds) else min(at, max(since, at - seconds))
@@ -434,12 +465,20 @@ def booking_text(booking: TimeBooking) -> str:
 
 
 def booking_json(booking: TimeBooking, names: Sequence[str]) -> dict[str, Any]:
-    """Seconds; the columns add up to `makespan`. `names`: of the tasks by number."""
+    """Seconds; the columns add up to `makespan`, and so does the path. `names`: of the tasks by number.
+
+    What belongs to no task (before the first was ready, or when a run went on) is the path's last entry, of task null.
+    """
+    total = sum(booking.nanoseconds.values())
+    path: list[tuple[str | None, Mapping[str, int]]] = [(names[step.task], step.nanoseconds) for step in booking.steps]
+    rest = total - sum(sum(nanoseconds.values()) for _, nanoseconds in path)
+    if rest:
+        path.append((None, {LLMFLOW: rest}))
     return {
-        "makespan": sum(booking.nanoseconds.values()) / _NANO,
+        "makespan": total / _NANO,
         "columns": {column: booking.seconds(column) for column in COLUMNS},
         "path": [
-            {"task": names[step.task], "seconds": {column: ns / _NANO for column, ns in step.nanoseconds.items()}}
-            for step in booking.steps
+            {"task": name, "seconds": {column: ns / _NANO for column, ns in nanoseconds.items()}}
+            for name, nanoseconds in path
         ],
     }
