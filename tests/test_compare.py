@@ -79,6 +79,7 @@ def test_a_comparison_is_saved_as_data(tmp_path: Path) -> None:
         "name": "worked-example",
         "executed": False,
         "estimated": True,
+        "limits": {},
         "structure": {
             "tasks": 17,
             "edges": 16,
@@ -90,6 +91,38 @@ def test_a_comparison_is_saved_as_data(tmp_path: Path) -> None:
             "parallelism": 95 / 52,
         },
     }
+
+
+KEPT = """
+name: kept
+providers: {gpu: {kind: simulated, workers: 2}, hosted: {kind: simulated}}
+defaults: {model: gpu/any}
+tasks:
+  all: {foreach: [1, 2, 3, 4], prompt: x, estimate: 3s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "workers", "limits", "said"),
+    [
+        ("gpu/any", "1,2,unlimited", {"gpu": 2}, ": 6.00 s is what the providers allow (gpu takes 2 at once)"),
+        ("hosted/any", "1,2,3", {}, " up to 3: 6.00 s where the critical path is 3.00"),
+        ("hosted/any", "2,4,unlimited", {}, ": 3.00 s is as fast as it gets"),
+    ],
+)
+def test_why_more_workers_gain_nothing(
+    tmp_path: Path, model: str, workers: str, limits: dict[str, int], said: str
+) -> None:
+    file = str(pipeline(tmp_path, KEPT))
+    document = json.loads(llmflow("compare", file, "--model", model, "--workers", workers, "--json").out)
+    assert document["limits"] == limits
+    (gained,) = (finding for finding in document["findings"] if "nothing is gained" in finding)
+    assert (
+        gained.removeprefix("beyond 2 workers nothing is gained").removeprefix("beyond 4 workers nothing is gained")
+        == said
+    )
+    told = "at most        gpu × 2 at once, whatever the run allows\n"
+    assert (told in llmflow("compare", file, "--model", model, "--workers", workers).out) == bool(limits)
 
 
 FAST = """
@@ -138,7 +171,10 @@ def test_uncertain_durations_are_compared_on_common_samples(tmp_path: Path) -> N
         ),
         (["--policy", "fifo,critical"], "no policy 'critical'\n  hint: did you mean critical-path?\n"),
         (["-j", "1,some"], "--workers takes a number from 1 or `unlimited`, not 'some'\n"),
-        (["-j", ","], "--workers is empty\n  hint: write a list such as 1,4,unlimited or fifo,critical-path\n"),
+        (
+            ["-j", ","],
+            "--workers has an empty place in ','\n  hint: write a list such as 1,4,unlimited or fifo,critical-path\n",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_said(tmp_path: Path, words: list[str], said: str) -> None:

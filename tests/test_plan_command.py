@@ -131,6 +131,14 @@ def test_one_more_worker_and_what_ifs_stand_beside_the_plan() -> None:
     assert [(w["what"], w["makespan"]) for w in plan["what_if"]] == [("workers=4", 52.0), ("workers=unlimited", 52.0)]
 
 
+def test_changes_that_do_not_contradict_each_other_are_planned_together_too(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, MIXED)
+    plan = plan_of(file, "--what-if", "workers=1", "--what-if", "pool:gpu=2", "--what-if", "model=gpu/b")
+    assert [w["what"] for w in plan["what_if"]] == ["workers=1", "pool:gpu=2", "model=gpu/b", "all of these"]
+    together = plan_of(file, "-j", "1", "--model", "gpu/b")
+    assert plan["what_if"][-1]["makespan"] == together["makespan"] == 20.0
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -140,12 +148,12 @@ def test_one_more_worker_and_what_ifs_stand_beside_the_plan() -> None:
             "  hint: write workers=N, pool:NAME=N or model:ALIAS=provider/name (N may be `unlimited`)\n",
         ),
         ("pool:gpus=3", "the pipeline uses no pool 'gpus'\n  hint: did you mean gpu?\n"),
-        ("pool:gpu=0", "--workers takes a number from 1 or `unlimited`, not '0'\n"),
+        ("pool:gpu=0", "--what-if pool:gpu= takes a number from 1 or `unlimited`, not '0'\n"),
         (
             "model:quick=gpu/b",
             "unknown alias `quick`\n  hint: the pipeline defines none; `--model X` replaces the model of every task\n",
         ),
-        ("workers=many", "--workers takes a number from 1 or `unlimited`, not 'many'\n"),
+        ("workers=many", "--what-if workers= takes a number from 1 or `unlimited`, not 'many'\n"),
     ],
 )
 def test_a_change_that_cannot_be_made_is_said(tmp_path: Path, change: str, said: str) -> None:
@@ -264,6 +272,7 @@ def test_another_model_is_planned_on_its_own_pool(tmp_path: Path) -> None:
     assert [(w["what"], w["makespan"], w["lower_bound"]) for w in plan["what_if"]] == [
         ("model:writer=slow/b", 8.0, 8.0),
         ("model=slow/b", 8.0, 8.0),
+        ("all of these", 8.0, 8.0),
     ]
 
 

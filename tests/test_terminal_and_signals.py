@@ -230,6 +230,16 @@ def test_a_run_fits_any_terminal_and_its_answer_stands_on_it(tmp_path: Path, col
     assert not [frame for frame in screen.seen if "Traceback" in frame or "broke" in frame]
 
 
+@pytest.mark.parametrize("columns", [60, 140])
+def test_a_plan_is_as_wide_as_the_terminal(columns: int) -> None:
+    with terminal(columns, 70) as screen:
+        assert screen.run(["plan", str(EXAMPLES / "worked_example.yaml"), "-j", "4"]) == 0
+        shown = screen.shown()
+    workers = [line for line in shown if "│" in line]
+    (axis,) = (line for line in shown if line.startswith("       0 ") and line.endswith("52.00 s"))
+    assert (len(workers), {len(line) for line in workers}, len(axis)) == (4, {columns}, columns)
+
+
 def test_the_table_stands_on_a_real_terminal_while_a_run_goes_on_and_its_closing_lines_after() -> None:
     with terminal(100, 60) as screen:
         assert screen.run(["run", str(EXAMPLES / "worked_example.yaml"), "-j", "4"]) == 0

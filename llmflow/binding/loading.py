@@ -21,8 +21,8 @@ def load_file(file: str, choice: ModelChoice | None = None) -> Pipeline:
     return load(file, aliases=choice.aliases if choice is not None else None)
 
 
-def parse_workers(text: str | None) -> int | None:
-    """`-j` → a number, 0 for `unlimited`, None if it was not given."""
+def parse_workers(text: str | None, what: str = "--workers") -> int | None:
+    """`-j` → a number, 0 for `unlimited`, None if it was not given. `what` names the place in a UsageError."""
     if text is None:
         return None
     if text == "unlimited":
@@ -32,7 +32,7 @@ def parse_workers(text: str | None) -> int | None:
     except ValueError:
         workers = 0
     if workers < 1:
-        raise UsageError(f"--workers takes a number from 1 or `unlimited`, not {text!r}")
+        raise UsageError(f"{what} takes a number from 1 or `unlimited`, not {text!r}")
     return workers
 
 

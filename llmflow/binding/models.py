@@ -78,11 +78,12 @@ def resolve(word: str, pipeline: Pipeline) -> tuple[str, ...]:
     provider, slash, name = word.partition("/")
     if slash and name and (provider in pipeline.providers or provider in KINDS):
         return (word,)
-    known = [*pipeline.models, *(f"{p}/{name or '…'}" for p in (*pipeline.providers, *KINDS))]
+    providers = dict.fromkeys((*pipeline.providers, *KINDS))
+    known = [*pipeline.models, *(f"{p}/{name or '…'}" for p in providers)]
     near = get_close_matches(word, known, n=1)
     raise UsageError(
         f"no model {word!r}",
-        f"did you mean {near[0]}?" if near else f"a model is provider/name; providers: {', '.join(KINDS)}",
+        f"did you mean {near[0]}?" if near else f"a model is provider/name; providers: {', '.join(providers)}",
     )
 
 

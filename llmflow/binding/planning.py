@@ -7,6 +7,7 @@ change, so that a plan with 8 workers is exactly what `-j 8` would give.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -23,6 +24,9 @@ from llmflow.history.store import Store
 from llmflow.language.pipeline import Pipeline
 from llmflow.reports.plan import COMPARED, Plan, Variation, make_plan
 from llmflow.scheduling.setting import Decision
+
+TOGETHER = "all of these"
+"""What the last of several `--what-if` is called that are made at once."""
 
 WHAT_IF = "write workers=N, pool:NAME=N or model:ALIAS=provider/name (N may be `unlimited`)"
 
@@ -64,10 +68,10 @@ class Case:
         kind, _, name = what.partition(":")
         if equals and value:
             if what == "workers":
-                parse_workers(value)
+                parse_workers(value, "--what-if workers=")
                 return replace(self, workers=value)
             if kind == "pool" and name:
-                return replace(self, pools={**self.pools, name: parse_workers(value) or 0})
+                return replace(self, pools={**self.pools, name: parse_workers(value, f"--what-if pool:{name}=") or 0})
             if what == "model":
                 return replace(self, models=[*self.models, value])
             if kind == "model" and name:
@@ -146,9 +150,15 @@ def one_more(case: Case, compiled: Compiled, store: Store | None, question: Ques
 
 
 def what_if(case: Case, changes: Sequence[str], store: Store | None, question: Question) -> tuple[Variation, ...]:
-    """The plan under each change by itself."""
+    """The plan under each change by itself and, where they do not contradict each other, under all of them."""
     question = replace(question, compare=[])
-    return tuple(_variation(text, case.changed(text), store, question) for text in changes)
+    found = [_variation(text, case.changed(text), store, question) for text in changes]
+    if 1 < len({text.partition("=")[0] for text in changes}) == len(changes):
+        with suppress(UsageError):  # a pool that is not used any more once another model is
+            for text in changes:
+                case = case.changed(text)
+            found.append(_variation(TOGETHER, case, store, question))
+    return tuple(found)
 
 
 def _variation(change: str, case: Case, store: Store | None, question: Question) -> Variation:

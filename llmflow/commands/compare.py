@@ -15,7 +15,7 @@ from llmflow.binding.execution import RunOptions, RunResult, execute
 from llmflow.binding.loading import choose_policy, load_file, model_choice, parse_budget, parse_workers
 from llmflow.binding.planning import Case, Question, plan_of
 from llmflow.commands.console import as_json as to_json
-from llmflow.commands.console import deliver, say
+from llmflow.commands.console import deliver, line_length, say
 from llmflow.errors import UsageError
 from llmflow.history.location import store_dir
 from llmflow.history.store import Store
@@ -84,18 +84,20 @@ def compare(
         tuple(found),
         really,
         not plan.knows_nothing or really,
+        tuple((pool.name, pool.size) for pool in replace(case, workers="unlimited").bound().pools if pool.size),
     )
     document: Any = comparison_json(comparison)
     if output is not None:
         deliver(to_json(document), output)
-    deliver(to_json(document) if as_json else render_comparison(comparison))
+    deliver(to_json(document) if as_json else render_comparison(comparison, columns=line_length()))
     return 0
 
 
 def _words(text: str, option: str) -> list[str]:
-    words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if not words:
-        raise UsageError(f"{option} is empty", "write a list such as 1,4,unlimited or fifo,critical-path")
+    words = list(dict.fromkeys(word.strip() for word in text.split(",")))
+    if "" in words:
+        hint = "write a list such as 1,4,unlimited or fifo,critical-path"
+        raise UsageError(f"{option} has an empty place in {text!r}", hint)
     return words
 
 

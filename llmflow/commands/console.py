@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -70,3 +71,9 @@ def say(text: str) -> None:
 def as_json(data: Any) -> str:
     """`data` as people and programs can both read it."""
     return json.dumps(data, ensure_ascii=False, indent=2)
+
+
+def line_length() -> int:
+    """Columns to write tables in: the terminal's, 100 where there is none."""
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: it was closed before we began
+    return shutil.get_terminal_size((100, 24)).columns if on_terminal else 100

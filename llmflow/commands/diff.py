@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from llmflow.commands.console import as_json as to_json
-from llmflow.commands.console import deliver
-from llmflow.commands.past_runs import find, line_length, opened, read
+from llmflow.commands.console import deliver, line_length
+from llmflow.commands.past_runs import find, opened, read
 from llmflow.errors import UsageError
 from llmflow.history import looking_back, stories
 from llmflow.history.records import StoredRun

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,12 +73,6 @@ def seconds_of(text: str) -> float:
 def since(last: str | None) -> float | None:
     """The time of day that `--last` reaches back to, None where it is not given. Raises UsageError."""
     return None if last is None else time.time() - seconds_of(last)
-
-
-def line_length() -> int:
-    """Columns to write tables in: the terminal's, 100 where there is none."""
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: it was closed before we began
-    return shutil.get_terminal_size((100, 24)).columns if on_terminal else 100
 
 
 def read(store: Store, one: StoredRun) -> PastRun:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from llmflow.binding.loading import choose_policy, load_file, model_choice, parse_budget
 from llmflow.binding.planning import Case, Question, one_more, plan_of, what_if
 from llmflow.commands.console import as_json as to_json
-from llmflow.commands.console import deliver
+from llmflow.commands.console import deliver, line_length
 from llmflow.history.location import store_dir
 from llmflow.history.store import Store
 from llmflow.language.inputs import check_inputs, parse_given
@@ -57,5 +57,5 @@ def plan(
     finally:
         if history is not None:
             history.close()
-    deliver(to_json(plan_json(made)) if as_json else render_plan(made), output)
+    deliver(to_json(plan_json(made)) if as_json else render_plan(made, columns=line_length()), output)
     return 0

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 
 from llmflow.commands.console import as_json as to_json
-from llmflow.commands.console import deliver, say
-from llmflow.commands.past_runs import find, line_length, opened, seconds_of, since
+from llmflow.commands.console import deliver, line_length, say
+from llmflow.commands.past_runs import find, opened, seconds_of, since
 from llmflow.commands.stats import key_of
 from llmflow.errors import UsageError
 from llmflow.history import looking_back

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmflow.commands.console import as_json as to_json
-from llmflow.commands.console import deliver
-from llmflow.commands.past_runs import attempts, facts_of, find, line_length, opened, read
+from llmflow.commands.console import deliver, line_length
+from llmflow.commands.past_runs import attempts, facts_of, find, opened, read
 from llmflow.errors import UsageError
 from llmflow.history.records import StoredRun
 from llmflow.history.store import Store

@@ -6,8 +6,8 @@ import os
 import time
 
 from llmflow.commands.console import as_json as to_json
-from llmflow.commands.console import deliver, say
-from llmflow.commands.past_runs import line_length, read, since
+from llmflow.commands.console import deliver, line_length, say
+from llmflow.commands.past_runs import read, since
 from llmflow.history import forecasts, learned, stories
 from llmflow.history.location import store_dir
 from llmflow.history.store import Store

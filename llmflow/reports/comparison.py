@@ -65,6 +65,8 @@ class Comparison:
     executed: bool
     estimated: bool
     """Somebody knows a duration; else every task counts as 1 unit."""
+    limits: tuple[tuple[str, int], ...] = ()
+    """(provider, its own workers) of those that allow only so many calls at once, whatever the run allows."""
 
     @property
     def slowest_single(self) -> Configuration:
@@ -173,9 +175,15 @@ def _of_workers(comparison: Comparison, best: Mapping[int, Configuration], unit:
     shortest = min(c.makespan for c in ordered)
     enough = next(c for c in ordered if c.makespan <= shortest * same)
     if enough is not ordered[-1]:
-        said.append(
-            f"beyond {_workers(enough.workers)} nothing is gained: {enough.makespan:.2f} {unit} is as fast as it gets"
-        )
+        until = f" up to {ordered[-1].workers:,}" if ordered[-1].workers else ""
+        if enough.makespan <= comparison.structure.length * same:
+            why = "is as fast as it gets"
+        elif comparison.limits:
+            kept = ", ".join(f"{name} takes {size:,} at once" for name, size in comparison.limits)
+            why = f"is what the providers allow ({kept})"
+        else:
+            why = f"where the critical path is {comparison.structure.length:.2f}"
+        said.append(f"beyond {_workers(enough.workers)} nothing is gained{until}: {enough.makespan:.2f} {unit} {why}")
     first = ordered[0]
     if enough is not first and enough.makespan:
         said.append(

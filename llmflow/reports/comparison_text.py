@@ -9,7 +9,7 @@ from llmflow.quantities import plural, ratio_text, share_text
 from llmflow.reports.chain_text import chain_text
 from llmflow.reports.columns import Column, render_columns
 from llmflow.reports.comparison import Comparison, Configuration, findings
-from llmflow.reports.plan_text import NO_HISTORY
+from llmflow.reports.plan import NO_HISTORY
 from llmflow.sanitise import one_line
 
 
@@ -26,6 +26,9 @@ def render_comparison(comparison: Comparison, *, columns: int = 100) -> str:
         lines.append(NO_HISTORY)
     lines.append(f"{'critical path':<15}{chain_text(structure.critical_path)} = {structure.length:.2f} {unit}")
     lines.append(f"{'work':<15}{structure.work:.2f} {unit}")
+    if comparison.limits:
+        at_once = ", ".join(f"{one_line(name)} × {size:,}" for name, size in comparison.limits)
+        lines.append(f"{'at most':<15}{at_once} at once, whatever the run allows")
     parts = ["\n".join(lines), _table(comparison, columns)]
     said = findings(comparison)
     if said:
@@ -85,6 +88,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
             "critical_path_length": structure.length,
             "parallelism": structure.parallelism,
         },
+        "limits": dict(comparison.limits),
         "configurations": [_configuration(comparison, c) for c in comparison.configurations],
         "findings": findings(comparison),
     }

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from llmflow.scheduling.outlook import Outlook
     from llmflow.scheduling.time_limits import TimeLimit
 
+NO_HISTORY = "no history: every task counts as 1 unit"
+
 UNKNOWN_SOURCE = "default"
 """The source of an estimate that nobody made: 1 unit."""
 

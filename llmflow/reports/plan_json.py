@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isnan
 from typing import Any
 
-from llmflow.reports.plan import Plan, Variation
+from llmflow.reports.plan import NO_HISTORY, Plan, Variation
 from llmflow.reports.time_limit_text import limits_json
 from llmflow.scheduling.setting import Decision
 
@@ -43,7 +43,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "critical_path": list(plan.critical_path),
         "criticality": outlook
         and {task.name: share for task, share in zip(plan.tasks, outlook.criticality, strict=True)},
-        "notes": list(plan.notes),
+        "notes": [NO_HISTORY, *plan.notes] if plan.knows_nothing and plan.tasks else list(plan.notes),
         "timeouts": limits_json(plan.timeouts),
         "held_back": [
             {"task": plan.graph.names[h.task], "until": plan.graph.names[h.until], "patience": h.patience}

@@ -7,14 +7,12 @@ from llmflow.reports.chain_text import chain_text
 from llmflow.reports.columns import Column, render_columns
 from llmflow.reports.gantt_text import Block, render_gantt
 from llmflow.reports.graph_text import render_graph
-from llmflow.reports.plan import UNKNOWN_SOURCE, Plan, PlannedTask
+from llmflow.reports.plan import NO_HISTORY, UNKNOWN_SOURCE, Plan, PlannedTask
 from llmflow.reports.time_limit_text import limit_text
 from llmflow.sanitise import clip, one_line
 
 TIMEOUTS = 8
 """How many different time limits are written out."""
-
-NO_HISTORY = "no history: every task counts as 1 unit"
 
 
 def render_plan(plan: Plan, *, columns: int = 100, most: int = 40) -> str:
