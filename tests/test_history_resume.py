@@ -336,6 +336,8 @@ def test_a_store_from_before_answers_were_judged_takes_its_word_from_the_story(t
         database = store.database
     with contextlib.closing(sqlite3.connect(database)) as old:
         kind = dict(old.execute("SELECT name, kind FROM kinds"))["AttemptSucceeded"]
+        old.execute("DROP TABLE stretches")
+        old.execute(next(statement for statement in schema._FIRST if "TABLE events" in statement))
         story = [(1, 1, kind, 1.0, 0, 0, "again"), (1, 2, kind, 2.0, 0, 1, "done")]
         old.executemany("INSERT INTO events (run, seq, kind, at, f1, f2, f3) VALUES (?, ?, ?, ?, ?, ?, ?)", story)
         old.execute("ALTER TABLE answers DROP COLUMN parts")

@@ -151,7 +151,7 @@ def test_at_a_terminal_the_user_is_asked(history: Path, answer: str, left: int) 
 def test_a_removed_run_leaves_nothing_behind(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert remove([identity(40), identity(0)[:9], identity(0)], yes=True, store=str(history)) == 0
     assert capsys.readouterr().err.endswith("removed 2 runs\n")
-    for table in ("runs", "tasks", "events", "answers", "samples"):
+    for table in ("runs", "tasks", "stretches", "answers", "samples"):
         assert [rows(history, table, run) for run in (1, 3)] == [0, 0], table
         assert rows(history, table, 2) > 0, table
     with Store.open(history) as store:

@@ -35,6 +35,9 @@ outputs: {all: "{{ tasks.shape.output }} {{ tasks.each.outputs | join(' ') }} {{
 """
 
 
+COUNTED = "SELECT id, COUNT(*) FROM events JOIN runs USING (run) JOIN kinds USING (kind)"
+
+
 class Old:
     """A store as an older version left it, with the pipeline whose runs it holds."""
 
@@ -101,6 +104,30 @@ def test_a_prompt_that_was_changed_since_is_asked_again_though_an_older_version_
     assert ended.code == 0
     assert old.paid() == ["a", "b", "c"]
     assert ("a runs again: what is asked changed" in ended.err) != ("a runs again: prompt changed" in ended.err)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3], ids=lambda version: f"schema {version}")
+def test_events_that_were_rows_of_their_own_are_told_as_they_were(tmp_path: Path, version: int) -> None:
+    old = Old(tmp_path, version)
+    with closing(sqlite3.connect(old.store / "history.db")) as before:
+        kinds = dict(before.execute("SELECT name, kind FROM kinds"))
+        more = [(2, seq, kinds["TaskSucceeded"], seq / 7, seq) for seq in range(100, 3_100)]
+        before.executemany("INSERT INTO events (run, seq, kind, at, f1) VALUES (?, ?, ?, ?, ?)", more)
+        before.commit()
+        sql = """SELECT id, kinds.name, at, f1, f2, f3, f4, f5, f6, f7
+            FROM events JOIN runs USING (run) JOIN kinds USING (kind) WHERE id = ? ORDER BY seq"""
+        ids = [run for (run,) in before.execute("SELECT id FROM runs ORDER BY run")]
+        written = {run: [row[1:] for row in before.execute(sql, [run])] for run in ids}
+        failed = dict(before.execute(f"{COUNTED} WHERE name = 'TaskFailed' GROUP BY id"))
+    with Store.open(old.store) as store:
+        for run in ids:
+            told = [(type(event).__name__, *event) for event in stories.story(store, run)]
+            assert told == [row[: len(event)] for row, event in zip(written[run], told, strict=True)]
+            assert stories.last_position(store, run) == (3_099 if run == ids[1] else len(written[run]))
+            assert stories.last_at(store, run) == written[run][-1][1]
+        counts = dict(store.rows("SELECT id, SUM(failed) FROM stretches JOIN runs USING (run) GROUP BY id"))
+        assert counts == {run: failed.get(run, 0) for run in ids}
+        assert sum(counts.values()) > 0
 
 
 def test_what_an_older_version_wrote_is_listed_shown_and_counted(old: Old) -> None:

@@ -7,7 +7,6 @@ two things. `Numbering` moves them there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -70,7 +69,7 @@ def earlier_part(store: Store, run_id: str) -> Earlier:
             run=run,
             pipeline=pipeline,
             position=stories.last_position(store, run_id),
-            numbering=Numbering(_free_task(store, run), _free_attempt(store, run)),
+            numbering=Numbering(_free_task(store, run), _free_attempt(store, run, run_id)),
             ends=[AttemptCancelled(at, s.task, s.attempt, "unknown_outcome") for s in cut_off],
         )
     raise StoreError(f"{store.database}: there is no run {run_id}")
@@ -80,15 +79,11 @@ def _free_task(store: Store, run: int) -> int:
     return _one(store, "SELECT COALESCE(MAX(task) + 1, 0) FROM tasks WHERE run = ?", run)
 
 
-def _free_attempt(store: Store, run: int) -> int:
+def _free_attempt(store: Store, run: int, run_id: str) -> int:
     """Behind every attempt that was started, and every one that was answered."""
-    free = _one(store, "SELECT COALESCE(MAX(attempt) + 1, 0) FROM answers WHERE run = ?", run)
-    sql = "SELECT kind, fields FROM kinds WHERE name = ?"
-    for kind, fields in list(store.rows(sql, [AttemptStarted.__name__])):
-        column = f"f{json.loads(fields).index('attempt')}"
-        started = f"SELECT COALESCE(MAX({column}) + 1, 0) FROM events WHERE run = ? AND kind = ?"
-        free = max(free, _one(store, started, run, kind))
-    return free
+    answered = _one(store, "SELECT COALESCE(MAX(attempt) + 1, 0) FROM answers WHERE run = ?", run)
+    started = (event.attempt + 1 for event in stories.story(store, run_id) if isinstance(event, AttemptStarted))
+    return max(answered, max(started, default=0))
 
 
 def _one(store: Store, sql: str, *parameters: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from llmflow.history.store import Store, unpacked_json
+from llmflow.history.store import Store
+from llmflow.history.texts import unpacked_json
 
 Quantiles = tuple[float, float, float]
 """P10, P50, P90."""

@@ -5,9 +5,9 @@ commit before. Handing something over costs the caller a queue operation; nobody
 except through `acknowledged`. One transaction holds whole hand-overs, so what was handed over
 before an event is committed no later than the event.
 
-Rows go to SQLite a hundred to a statement: the sqlite3 module gives up the interpreter lock at
-every step, and a writer that asks for it back at every row starves beside a busy event loop
-(measured: 705 µs a row; by the hundred 7–30).
+The events of a commit are one row (`stretches`). Other rows go to SQLite a hundred to a statement: the
+sqlite3 module gives up the interpreter lock at every step, and a writer that asks for it back at every
+row starves beside a busy event loop (measured: 705 µs a row; by the hundred 7–30).
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ from llmflow.history.earlier import Earlier, Numbering, earlier_part
 from llmflow.history.locks import Gate
 from llmflow.history.records import AnswerRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
 from llmflow.history.schema import kinds_for_writing
-from llmflow.history.store import PACKED_FROM, Store, json_text, packed
+from llmflow.history.store import Store
+from llmflow.history.stretches import COLUMNS, row_of
+from llmflow.history.texts import PACKED_FROM, json_text, packed
 from llmflow.protocol import clean_text
-from llmflow.scheduling.events import Event
+from llmflow.scheduling.events import Event, TaskFailed
 
 _HAND_OVERS_PER_COMMIT = 20_000
 """Bounds one transaction, so that a writer far behind still publishes now and then."""
@@ -60,7 +62,7 @@ class _Table:
                 begin += width
 
 
-_EVENTS = _Table("events", "run, seq, kind, at, f1, f2, f3, f4, f5, f6, f7")
+_STRETCHES = _Table("stretches", COLUMNS)
 _TASKS = _Table("tasks", "run, task, name, item, kind, model, dependencies")
 _ANSWERS = _Table(
     "answers",
@@ -356,7 +358,8 @@ class _Writer:
                     connection.execute(_REOPEN, [self._run])
                     events = [*self._begin.ends, *events]
                 self._write(connection, others)
-                _EVENTS.insert(connection, self._event_values(events))
+                if events:
+                    _STRETCHES.insert(connection, self._stretch(events))
                 connection.execute("COMMIT")
             except BaseException:
                 self._series.clear()  # some of these rows may be gone again
@@ -395,16 +398,13 @@ class _Writer:
         """True once the store knows of the run."""
         return self._begin is None
 
-    def _event_values(self, events: Sequence[Event]) -> list[Any]:
-        """The values of the events' rows, one behind the other."""
-        values: list[Any] = []
-        run, kinds = self._run, self._kinds
-        for seq, event in enumerate(events, self._sequence + 1):
-            kind, padding = kinds[type(event)]
-            values += (run, seq, kind)
-            values += event
-            values += padding
-        return values
+    def _stretch(self, events: Sequence[Event]) -> list[Any]:
+        """The values of the row that holds them."""
+        kinds = self._kinds
+        times = [event.at for event in events]
+        rows = [(kinds[type(event)], *event[1:]) for event in events]
+        failed = sum(type(event) is TaskFailed for event in events)
+        return row_of(self._run, self._sequence + len(events), times, rows, failed)
 
     def _write(self, connection: sqlite3.Connection, items: Sequence[_Row | SampleRecord | _Finish]) -> None:
         tables: dict[_Table, list[Any]] = {}

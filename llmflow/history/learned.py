@@ -123,7 +123,7 @@ def runs_to_read(
     condition = " AND ".join(where)
     parameters = [value for value in (pipeline, since) if value is not None]
     total = next(int(n) for (n,) in store.rows(f"SELECT COUNT(*) FROM runs WHERE {condition}", parameters))
-    sql = f"""SELECT id, (SELECT COALESCE(MAX(seq), 0) FROM events WHERE events.run = runs.run) FROM runs
+    sql = f"""SELECT id, (SELECT COALESCE(MAX(seq), 0) FROM stretches WHERE stretches.run = runs.run) FROM runs
         WHERE {condition} ORDER BY started_at DESC, run DESC LIMIT ?"""
     chosen: list[str] = []
     for run_id, events in store.rows(sql, [*parameters, most_runs]):

@@ -6,8 +6,9 @@ from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from llmflow.history.records import StoredRun
-from llmflow.history.store import Store, unpacked, unpacked_json
+from llmflow.history.store import Store
 from llmflow.history.stories import run, runs
+from llmflow.history.texts import unpacked, unpacked_json
 
 INVALID = ("invalid_output", "truncated")
 """The outcomes of a sample whose answer could not be used, so that it was asked for again."""
@@ -33,8 +34,8 @@ class RunLine(NamedTuple):
 
 _LINES = """SELECT id, pipeline, path, started_at, status, summary, policy, workers,
     (SELECT COUNT(*) FROM (SELECT DISTINCT name, item FROM tasks WHERE tasks.run = runs.run)),
-    (SELECT COUNT(*) FROM events JOIN kinds USING (kind) WHERE events.run = runs.run AND kinds.name = 'TaskFailed'),
-    CASE WHEN makespan IS NULL THEN (SELECT MAX(at) FROM events WHERE events.run = runs.run) ELSE makespan END
+    (SELECT COALESCE(SUM(failed), 0) FROM stretches WHERE stretches.run = runs.run),
+    CASE WHEN makespan IS NULL THEN (SELECT MAX(at) FROM stretches WHERE stretches.run = runs.run) ELSE makespan END
     FROM runs"""
 
 _TOKENS = """SELECT COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0)

@@ -54,7 +54,7 @@ def _remove(connection: sqlite3.Connection, run_id: str, keep_samples: bool) -> 
         found = connection.execute("SELECT run, source FROM runs WHERE id = ?", [run_id]).fetchone()
         if found is not None:
             run, source = found
-            for table in ("events", "answers", "tasks", "runs"):
+            for table in ("stretches", "answers", "tasks", "runs"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", [run])
             if keep_samples:
                 connection.execute("UPDATE samples SET run = ?, item = NULL WHERE run = ?", [FORGOTTEN, run])

@@ -1,8 +1,8 @@
 """The tables of the history. Migrations are only ever appended: `PRAGMA user_version` counts those that ran.
 
-A story's events are rows of positional fields. What a position means stands in `kinds`, written
-by the version that wrote the rows: an event that gains a field gets a second kind, and old rows
-are still read by their own definition. Integers inside a story get their names from `tasks` and
+A story's events are positional fields, many to a row (`stretches`). What a position means stands in
+`kinds`, written by the version that wrote the events: an event that gains a field gets a second kind,
+and old events are still read by their own definition. Integers inside a story get their names from `tasks` and
 from `runs.pools`. JSON and texts above 64 KiB are zlib-compressed: a BLOB where a TEXT is expected.
 """
 
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from llmflow.errors import FailureKind, StoreError
+from llmflow.history import stretches
 from llmflow.scheduling.events import EVENTS, Event
 
 APPLICATION_ID = 0x6C6C6D66
 """`llmf`: a SQLite file of ours, not somebody else's that happens to lie there."""
 
-EVENT_FIELDS = 8
-"""How many fields the `events` table holds per row, `at` included."""
+Step = str | Callable[[sqlite3.Connection], None]
+"""A statement, or what does more than one can."""
 
 _FIRST = (
     "CREATE TABLE sources (sha256 TEXT PRIMARY KEY, text NOT NULL) WITHOUT ROWID",
@@ -68,7 +69,9 @@ _ACCEPTED = (
 
 _PARTS = ("ALTER TABLE answers ADD COLUMN parts TEXT NOT NULL DEFAULT '{}'",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _ACCEPTED, _PARTS)
+_STRETCHES: tuple[Step, ...] = (stretches.TABLE, stretches.gather, "DROP TABLE events")
+
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (_FIRST, _ACCEPTED, _PARTS, _STRETCHES)
 
 Rebuild = Callable[[Sequence[Any]], Event]
 
@@ -103,9 +106,12 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the store to the newest schema. The caller holds the gate; a crash leaves the old schema or the new one."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statements in MIGRATIONS[version_of(connection, path) :]:
-            for statement in statements:
-                connection.execute(statement)
+        for steps in MIGRATIONS[version_of(connection, path) :]:
+            for step in steps:
+                if isinstance(step, str):
+                    connection.execute(step)
+                else:
+                    step(connection)
         connection.executemany(
             "INSERT OR IGNORE INTO kinds (name, fields) VALUES (?, ?)",
             [(name, json.dumps(event._fields)) for name, event in EVENTS.items()],
@@ -118,19 +124,16 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute("ROLLBACK")
 
 
-def kinds_for_writing(connection: sqlite3.Connection) -> dict[type[Event], tuple[int, tuple[None, ...]]]:
-    """For each event type its kind and what fills the row behind its fields."""
+def kinds_for_writing(connection: sqlite3.Connection) -> dict[type[Event], int]:
+    """For each event type its kind."""
     codes = {(name, fields): kind for kind, name, fields in connection.execute("SELECT kind, name, fields FROM kinds")}
-    return {
-        event: (codes[name, json.dumps(event._fields)], (None,) * (EVENT_FIELDS - len(event._fields)))
-        for name, event in EVENTS.items()
-    }
+    return {event: codes[name, json.dumps(event._fields)] for name, event in EVENTS.items()}
 
 
 def kinds_for_reading(
     rows: Sequence[tuple[int, str, str]], events: Mapping[str, type[Event]] = EVENTS
 ) -> dict[int, Rebuild]:
-    """For each kind in `rows` (kind, name, fields) what turns a row's values back into the event.
+    """For each kind in `rows` (kind, name, fields) what turns the fields' values back into the event.
 
     A field that the event no longer has is dropped; one it has gained gets its default. Kinds of
     events that this version does not know are left out.
@@ -139,7 +142,7 @@ def kinds_for_reading(
 
 
 def _rebuild(event: type[Event], fields: Sequence[str]) -> Rebuild:
-    """SQLite has neither booleans nor our enumeration: their fields are turned back by the event's annotations."""
+    """JSON has not our enumeration, and older rows have no booleans: fields are turned back by their annotations."""
     hints = get_type_hints(event)
     turned = [(i, hints[f]) for i, f in enumerate(fields) if hints.get(f) in (bool, FailureKind)]
     width = len(fields)

@@ -13,7 +13,9 @@ from llmflow.errors import StoreError
 from llmflow.history import schema
 from llmflow.history.connection import damaged
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, StoredAnswer, StoredRun, TaskRecord
-from llmflow.history.store import Store, unpacked, unpacked_json
+from llmflow.history.store import Store
+from llmflow.history.stretches import events_of
+from llmflow.history.texts import unpacked, unpacked_json
 from llmflow.protocol import Usage
 from llmflow.scheduling.events import AttemptCancelled, AttemptFailed, AttemptStarted, AttemptSucceeded, Event
 
@@ -25,7 +27,7 @@ _ANSWER = """SELECT tasks.name, tasks.item, answers.task, attempt, output, creat
     cache_write_tokens, reasoning_tokens, usage_estimated, duration, first_token, request_id, key, accepted, parts
     FROM runs JOIN answers USING (run) JOIN tasks USING (run, task)"""
 
-_EVENTS_OF = "FROM events WHERE run = (SELECT run FROM runs WHERE id = ?)"
+_STRETCHES_OF = "FROM stretches WHERE run = (SELECT run FROM runs WHERE id = ?)"
 
 
 def runs(store: Store, *, pipeline: str | None = None, limit: int | None = None) -> list[StoredRun]:
@@ -47,16 +49,18 @@ def run(store: Store, run_id: str) -> StoredRun | None:
 def story(store: Store, run_id: str) -> Iterator[Event]:
     """The events of a run, in order, exactly as they were written. Nothing for an unknown run."""
     rebuild = schema.kinds_for_reading([(k, n, f) for k, n, f in store.rows("SELECT kind, name, fields FROM kinds")])
-    sql = """SELECT kind, at, f1, f2, f3, f4, f5, f6, f7 FROM events
-        WHERE run = (SELECT run FROM runs WHERE id = ?) ORDER BY seq"""
-    for kind, *values in store.rows(sql, [run_id]):
-        if kind not in rebuild:
-            raise StoreError(
-                f"{store.database}: run {run_id} holds events that this llmflow does not know\n  hint: upgrade llmflow"
-            )
+    for times, events in store.rows(f"SELECT times, events {_STRETCHES_OF} ORDER BY seq", [run_id]):
         with _readable(store):
-            event = rebuild[kind](values)
-        yield event
+            stretch = list(events_of(times, events))
+        for kind, values in stretch:
+            with _readable(store):
+                event = rebuild[kind](values) if kind in rebuild else None
+            if event is None:
+                raise StoreError(
+                    f"{store.database}: run {run_id} holds events that this llmflow does not know\n"
+                    "  hint: upgrade llmflow"
+                )
+            yield event
 
 
 def tasks(store: Store, run_id: str) -> list[TaskRecord]:
@@ -102,12 +106,12 @@ def answer_by_key(store: Store, key: str, *, newer_than: float | None = None) ->
 
 def last_position(store: Store, run_id: str) -> int:
     """How many events a run's story has so far, 0 for an unknown run."""
-    return next(int(found) for (found,) in store.rows(f"SELECT COALESCE(MAX(seq), 0) {_EVENTS_OF}", [run_id]))
+    return next(int(found) for (found,) in store.rows(f"SELECT COALESCE(MAX(seq), 0) {_STRETCHES_OF}", [run_id]))
 
 
 def last_at(store: Store, run_id: str) -> float:
     """The run's seconds at its last event, 0.0 where nothing has happened."""
-    rows = store.rows(f"SELECT at {_EVENTS_OF} ORDER BY seq DESC LIMIT 1", [run_id])
+    rows = store.rows(f"SELECT at {_STRETCHES_OF} ORDER BY seq DESC LIMIT 1", [run_id])
     return next((float(at) for (at,) in rows), 0.0)
 
 
