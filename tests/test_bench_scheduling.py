@@ -89,6 +89,19 @@ def test_plans_of_other_shapes_keep_what_is_checked_of_them() -> None:
     assert "| fork and join, 12" in text
 
 
+def test_puzzles_are_measured_by_the_best_that_was_ever_found(tmp_path: Path) -> None:
+    known = tmp_path / "known.json"
+    arguments = ("--count", "4", "--budget", "2", "--seeds", "1,2", "--known", str(known))
+    _, found = printed("puzzles", *arguments)
+    assert (found["graphs"], found["mean"] >= 1.0) == (4, True)
+    makespans = json.loads(known.read_text())
+    assert len(makespans) == 4
+    known.write_text(json.dumps([makespan / 2 for makespan in makespans]))
+    _, again = printed("puzzles", *arguments)
+    assert (again["met"], again["above"], again["mean"] >= 2.0) == (0.0, 8, True)
+    assert json.loads(known.read_text()) == [makespan / 2 for makespan in makespans]
+
+
 def test_planning_is_counted_per_task_and_dispatching_per_decision() -> None:
     _, planned = printed("planning", "--sizes", "50,100")
     assert [row["tasks"] for row in planned["per_task"]] == [50, 100]
