@@ -129,7 +129,7 @@ def forecasts_of(
             interval = Interval(*(quantile(simulated, p) for p in (0.1, 0.5, 0.9)))
             told.append((interval, list_schedule(graph, actual, ranks, workers).makespan))
         for name, duration in zip(graph.names, actual, strict=True):
-            learner.update(SampleRecord(name, duration, float(run)))
+            learner.update(SampleRecord(name, duration, float(run), run=run))
     return told
 
 
@@ -168,7 +168,7 @@ def hedged_forecasts_of(
             calls[task] += took
             for call in took:
                 if not call.cut_off:
-                    learner.update(SampleRecord(name, call.seconds, float(run)))
+                    learner.update(SampleRecord(name, call.seconds, float(run), run=run))
     return told
 
 

@@ -162,7 +162,11 @@ def test_samples_come_back_whole_and_are_filtered_by_pipeline_task_model_and_tim
     with Store.open(tmp_path) as store:
         keep(store, "p", whole, failed)
         keep(store, "q", value)
-        assert list(samples.duration_samples(store)) == [whole, failed, value]
+        kept = list(samples.duration_samples(store))
+        first, again, second = (sample.run for sample in kept)
+        assert first == again != second
+        assert None not in (first, second)
+        assert kept == [whole, failed, value]
         assert list(samples.duration_samples(store, pipeline="p")) == [whole, failed]
         assert list(samples.duration_samples(store, task="b")) == [value]
         assert list(samples.duration_samples(store, pipeline="p", model="x/one", since=10.5)) == [failed]

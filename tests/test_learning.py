@@ -32,6 +32,7 @@ class Sample:
     prompt_chars: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    run: int | None = None
 
 
 def noisy(dice: Random, mean: float, cv: float) -> float:

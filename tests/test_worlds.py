@@ -12,6 +12,7 @@ import pytest
 from llmflow.history.records import SampleRecord
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.learning import Learner, Subject
+from llmflow.scheduling.shrinkage import tides
 from llmflow.scheduling.statistics import quantile
 from llmflow.scheduling.worlds import drawn_together
 
@@ -88,3 +89,38 @@ def test_eight_totals_of_ten_fall_within_what_was_foretold(runs: int) -> None:
         told = sums([learner.estimate(Subject(f"t{n}")) for n in range(20)], 100, number)
         held += quantile(told, 0.1) <= sum(rows[-1]) <= quantile(told, 0.9)
     assert 0.75 <= held / pipelines <= 0.88
+
+
+def rows_of_runs(runs: int, scatter: float, dice: Random) -> list[list[tuple[str, float]]]:
+    """Of each run what its 20 tasks took; runs as a whole are off by `scatter`, an sd of logarithms."""
+    means = [exp(dice.uniform(log(0.5), log(30))) for _ in range(20)]
+    factors = [exp(scatter * dice.gauss(0, 1)) for _ in range(runs)]
+    return [[(f"t{n}", f * mean * dice.gammavariate(4, 0.25)) for n, mean in enumerate(means)] for f in factors]
+
+
+@pytest.mark.parametrize("scatter", [0.0, 0.4])
+def test_where_runs_differ_as_a_whole_so_do_forecasts(scatter: float) -> None:
+    held, pipelines = 0, 80
+    for number in range(pipelines):
+        *past, now = rows_of_runs(6, scatter, Random(f"{number} tides"))
+        learner = Learner(
+            SampleRecord(task, took, float(run), run=run) for run, row in enumerate(past) for task, took in row
+        )
+        told = sums([learner.estimate(Subject(f"t{n}")) for n in range(20)], 100, number)
+        held += quantile(told, 0.1) <= sum(took for _, took in now) <= quantile(told, 0.9)
+    assert 0.7 <= held / pipelines <= 0.9
+
+
+def test_how_far_runs_differ_is_found_where_they_do_and_only_there() -> None:
+    def found(scatter: float, runs: int = 30) -> float:
+        rows = rows_of_runs(runs, scatter, Random(8))
+        keys: dict[str, list[tuple[int, float]]] = {}
+        for run, row in enumerate(rows):
+            for task, took in row:
+                keys.setdefault(task, []).append((run, log(took)))
+        middles = {task: fmean(y for _, y in key) for task, key in keys.items()}
+        return tides([(run, y - middles[task]) for run, y in key] for task, key in keys.items()).variance
+
+    assert found(0.4) == pytest.approx(0.16, rel=0.4)
+    assert found(0.0) < 0.01
+    assert found(0.4, runs=2) == 0.0

@@ -128,7 +128,7 @@ class SampleRecord:
     action's. `template` is a hash of what the author wrote, so that a changed prompt can be told
     from its predecessor. `outcome` is `succeeded`, a FailureKind, `cancelled` or `cached`; only
     the first kind teaches durations. `concurrency`: attempts of the pool under way at the start,
-    this one included.
+    this one included. `run`: which run of the store it was of, known where it is read back.
     """
 
     task: str
@@ -146,3 +146,4 @@ class SampleRecord:
     input_tokens: int | None = None
     output_tokens: int | None = None
     first_token: float | None = None
+    run: int | None = field(default=None, compare=False)

@@ -18,7 +18,7 @@ ACTORS = ("simulated", "mock", "replay")
 """Kinds of providers that only act a part: what they took says nothing about a model."""
 
 _SAMPLE = """SELECT task, duration, started_at, item, model, kind, endpoint, template, number, outcome, concurrency,
-    prompt_chars, input_tokens, output_tokens, first_token FROM samples JOIN series USING (series)"""
+    prompt_chars, input_tokens, output_tokens, first_token, run FROM samples JOIN series USING (series)"""
 
 
 def duration_samples(

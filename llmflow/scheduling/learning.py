@@ -25,7 +25,7 @@ from llmflow.scheduling.estimates import Estimate, Source
 from llmflow.scheduling.lengths import Lengths
 from llmflow.scheduling.regression import TokenRegression
 from llmflow.scheduling.series import LATEST, Attempt, Series
-from llmflow.scheduling.shrinkage import NORMAL_SHAPE, Belief, Population, Seen, corrected, population, shape
+from llmflow.scheduling.shrinkage import NORMAL_SHAPE, Belief, Population, Seen, corrected, population, shape, tides
 from llmflow.scheduling.worlds import Doubt
 
 UNIT = 1.0
@@ -88,6 +88,8 @@ class Sample(Protocol):
     def duration(self) -> float: ...
     @property
     def started_at(self) -> float: ...
+    @property
+    def run(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class _Model:
         between = {"unknown_between": RESIDUAL_BETWEEN} if self.regression else {}
         self.population = population([s.seen(pooled) for s in known], **between)
         pooled = self.population.variance
+        self.population = replace(self.population, tides=tides(s.of_runs() for s in known))
         residuals = [z for s in known for z in s.standardised(pooled)[-max(5, SHAPE_SAMPLES // len(known)) :]]
         self.shape, self.evidence = shape(NORMAL_SHAPE, residuals), len(residuals)
         repeats = sum(s.repeats for s in known)
@@ -227,7 +230,7 @@ class Learner:
     def _add(self, series: Series, sample: Sample) -> None:
         tokens_in, tokens_out = sample.input_tokens, sample.output_tokens
         load = max(0, sample.concurrency - 1)
-        attempt = Attempt(sample.duration, tokens_in, tokens_out, load, sample.item, sample.prompt_chars)
+        attempt = Attempt(sample.duration, tokens_in, tokens_out, load, sample.item, sample.prompt_chars, sample.run)
         series.add(attempt, sample.started_at)
         model = self._models[sample.model]
         model.taught += 1

@@ -43,6 +43,7 @@ class Attempt(NamedTuple):
     load: int
     item: str | None
     prompt_chars: int | None
+    run: int | None = None
 
 
 class Baseline(Protocol):
@@ -188,6 +189,12 @@ class Series:
         if kept is None or self.count - kept[0] > len(self.residuals) // 32:
             kept = self._seen = self.count, seen(list(self.residuals), pooled)
         return kept[1]
+
+    def of_runs(self) -> list[tuple[int, float]]:
+        """(run, residual less the mean of them all), of attempts of which the run is known; none of a single one."""
+        known = [(a.run, r) for a, r in zip(self.attempts, self.residuals, strict=True) if a.run is not None]
+        middle = sum(r for _, r in known) / max(1, len(known))
+        return [(run, r - middle) for run, r in known] if len(known) > 1 else []
 
     def within_items(self, believed: float, weight: float, total: float) -> float:
         """Variance of attempts of one item: what repeats show, beside a belief worth `weight` of them."""

@@ -16,10 +16,11 @@ residuals, the normal's while there are few, then the population's, then the key
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
 UNKNOWN_VARIANCE = 0.2231
 """Of a logarithm: a coefficient of variation of 0.5, what calls to models mostly show."""
@@ -38,6 +39,9 @@ UNKNOWN_BETWEEN = 4.0
 
 NEAREST = 0.01
 """No population is taken to be narrower: a key may always be another."""
+
+RUNS = 3
+"""From so many runs on it is looked at how far they differ as a whole."""
 
 HUBER = 2.0
 """Standard deviations beyond which a sample is pulled in."""
@@ -122,13 +126,24 @@ def seen(values: Sequence[float], pooled: float) -> Seen:
     return Seen(n, level, squares, size)
 
 
+class Tides(NamedTuple):
+    """The variance of what numbers of one run have in common, and how many runs were looked at."""
+
+    variance: float
+    runs: int
+
+
+NO_TIDES = Tides(0.0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Population:
     """What keys that belong together have in common: where their levels lie, and the spread inside a key.
 
     `variance` rests on `freedom` degrees of freedom. `chance`: the share of it by which levels that
     were seen lie apart for that reason alone; were it larger they would lie nearer, down to `nearest`.
-    `tilt`: see above.
+    `tilt`: see above. `tides`: how far all keys rise and fall
+    together from run to run, as a part of `variance`.
     """
 
     centre: float = 0.0
@@ -141,6 +156,7 @@ class Population:
     chance: float = 0.0
     nearest: float = NEAREST
     tilt: float = 0.0
+    tides: Tides = NO_TIDES
 
     @property
     def newcomer(self) -> Belief:
@@ -200,6 +216,28 @@ def _tilt(common: Population, members: Sequence[Seen]) -> float:
         return 0.0
     wanted = log(expected / seen) * expected / doubt
     return max(-1.0, min(1.0, wanted)) * len(few) / (len(few) + TILTED_BY)
+
+
+def tides(keys: Iterable[Iterable[tuple[int, float]]]) -> Tides:
+    """From (run, residual) of each key; none where fewer than RUNS runs are known.
+
+    One-way analysis of variance (Fisher 1925): what the means of runs scatter beyond chance.
+    """
+    runs: dict[int, list[float]] = {}
+    count = 0
+    for key in keys:
+        rows = list(key)
+        count += bool(rows)
+        for run, residual in rows:
+            runs.setdefault(run, []).append(residual)
+    n, freedom = sum(map(len, runs.values())), len(runs) - 1
+    left = n - len(runs) - count + 1
+    if len(runs) < RUNS or left < 1:
+        return NO_TIDES
+    between = sum(sum(row) ** 2 / len(row) for row in runs.values())
+    chance = max(0.0, sum(r * r for row in runs.values() for r in row) - between) / left
+    typical = (n - sum(len(row) ** 2 for row in runs.values()) / n) / freedom
+    return Tides(max(0.0, between / freedom - chance) / typical, len(runs))
 
 
 NORMAL_SHAPE = tuple(NormalDist().inv_cdf((i + 0.5) / SHAPE) for i in range(SHAPE))

@@ -6,7 +6,8 @@ tasks of a model the spread that none of them has measured alone. So each sample
 draw from the posterior predictive (Gelman et al., "Bayesian Data Analysis", ch. 5): first what the
 tasks of a model have in common, then the level of each task as it would be believed in that world,
 then durations around it. In a world of much chance what was seen of a task says less and its level
-lies nearer to its relatives', so that the scatter of all that was seen stays what it is.
+lies nearer to its relatives', so that the scatter of all that was seen stays what it is. Where whole
+runs were seen to differ, as on a model that has slow days, so do worlds.
 
 Variances are drawn from scaled inverse χ² with as many degrees of freedom as they rest on, which
 makes logarithms Student-t.
@@ -33,6 +34,10 @@ MOST = 50.0
 """No spread is believed to be more times as large as it seems (as a variance)."""
 
 
+LEAST_APART = 0.2
+"""At least this share of a variance is each call's own, however much runs differ as a whole."""
+
+
 class Doubt(NamedTuple):
     """How a belief about a task's durations came about, so that it can be had anew in another world. In logarithms.
 
@@ -54,11 +59,15 @@ class Doubt(NamedTuple):
 
 
 class _World(NamedTuple):
-    """Of one group: the spread relative to what is believed, how far the centre is off, `between` in this world."""
+    """Of one group: the spread relative to what is believed, how far the centre is off, `between` in this world.
+
+    `tide`: how far the run as a whole is off.
+    """
 
     factor: float
     centre: float
     between: float
+    tide: float
 
 
 def drawn_together(estimates: Sequence[Estimate], dice: Random, count: int) -> list[list[float]]:
@@ -95,7 +104,12 @@ def _world(common: Population, dice: Random) -> _World:
     while factor > most:
         factor = _factor(common.freedom, dice)
     between = max(common.between - by_chance * (factor - 1), common.nearest)
-    return _World(factor, sqrt(common.centre_variance) * dice.gauss(0.0, 1.0), between)
+    known, tide = common.tides, 0.0
+    if known.variance:
+        # Levels were taken from so many runs, which were off themselves; and so few do not measure by how much.
+        off = known.variance * (1 + 1 / known.runs) * _factor(known.runs, dice)
+        tide = sqrt(off) * dice.gauss(0.0, 1.0)
+    return _World(factor, sqrt(common.centre_variance) * dice.gauss(0.0, 1.0), between, tide)
 
 
 def _level(doubt: Doubt, world: _World, dice: Random) -> tuple[float, float]:
@@ -106,7 +120,8 @@ def _level(doubt: Doubt, world: _World, dice: Random) -> tuple[float, float]:
     if doubt.seen is not None:
         variance = doubt.seen.variance(variance) * _factor(OWN * doubt.seen.freedom, dice)
         level = corrected(level, doubt.seen.level, variance / doubt.seen.count).tilted(doubt.common.tilt)
-    return dice.gauss(level.mean, sqrt(level.variance)), sqrt(variance)
+    apart = max(variance - doubt.common.tides.variance, variance * LEAST_APART)
+    return dice.gauss(level.mean, sqrt(level.variance)) + world.tide, sqrt(apart)
 
 
 def _durations(doubt: Doubt, levels: Sequence[tuple[float, float]], dice: Random) -> list[float]:
