@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isclose
+from random import Random
 
 import pytest
 from random_schedules import random_graphs
@@ -12,7 +13,16 @@ from worked_example import worked_example
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph, timing, upward_ranks
 from llmflow.scheduling.lean_schedule import LeanSchedules
-from llmflow.scheduling.outlook import FEWEST, Outlook, Quantiles, affordable, certain, longest_chains, look_out
+from llmflow.scheduling.outlook import (
+    FEWEST,
+    LeanRuns,
+    Outlook,
+    Quantiles,
+    affordable,
+    certain,
+    longest_chains,
+    look_out,
+)
 from llmflow.scheduling.pools import PoolSpec
 from llmflow.scheduling.tasks import TaskSpec
 
@@ -80,7 +90,7 @@ def ticking(step: float) -> Iterator[float]:
 def test_a_budget_allows_fewer_samples_or_none(step: float, samples: int | None) -> None:
     graph, durations = worked_example()
     lean = LeanSchedules(graph, [TaskSpec(pools=(0,))] * len(graph), [PoolSpec("p", 4)])
-    clock = ticking(step)  # it is looked at thrice: at the begin, when all is drawn, and after 4 samples
+    clock = ticking(step)  # it is looked at thrice: at the begin, before the first sample and after 4 of them
     found = look_out(
         graph,
         [Estimate(d, d, "task", 9) for d in durations],
@@ -92,6 +102,33 @@ def test_a_budget_allows_fewer_samples_or_none(step: float, samples: int | None)
         clock=lambda: next(clock),
     )
     assert (found and found.samples) == samples
+
+
+def test_no_more_is_drawn_than_the_budget_allows() -> None:
+    graph, durations = worked_example()
+    asked: list[int] = []
+
+    class Counted(LeanRuns):
+        def drawn(self, estimates: Sequence[Estimate], dice: Random, count: int) -> list[list[float]]:
+            asked.append(count)
+            return super().drawn(estimates, dice, count)
+
+    lean = LeanSchedules(graph, [TaskSpec(pools=(0,))] * len(graph), [PoolSpec("p", 4)])
+    estimates = [Estimate(d, d, "task", 9) for d in durations]
+    for step in (0.1, 0.004):
+        clock = ticking(step)
+        look_out(
+            graph,
+            estimates,
+            lean,
+            {"fifo": [0.0] * len(graph)},
+            hedged=Counted(lean),
+            samples=200,
+            seed=0,
+            budget_s=0.1,
+            clock=clock.__next__,
+        )
+    assert asked == [4, 4, 92]
 
 
 def test_large_graphs_get_fewer_samples_and_the_largest_none() -> None:

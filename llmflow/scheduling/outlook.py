@@ -73,7 +73,7 @@ class Runs(Protocol):
     def run(self, row: Sequence[Any], keys: Any, holds: Sequence[Hold]) -> SampledRun: ...
 
 
-class _LeanRuns:
+class LeanRuns:
     """Each task is one call, and rows are durations."""
 
     def __init__(self, schedules: LeanSchedules) -> None:
@@ -127,30 +127,29 @@ def look_out(
     dice = Random(f"{seed} outlook")
     count = len(graph)
     order = graph.order()
-    runs: Runs = hedged if hedged is not None else _LeanRuns(schedules)
+    runs: Runs = hedged if hedged is not None else LeanRuns(schedules)
     keys = {name: runs.keys(priorities) for name, priorities in policies.items()}
     makespans: dict[str, list[float]] = {name: [] for name in keys}
     critical, starts, held = [0] * count, [0.0] * count, [0.0] * count
     chosen = next(iter(keys))
-    columns = runs.drawn(estimates, dice, samples)
-    drew = clock() if clock is not None else 0.0
-    drawn = zip(*columns, strict=True) if count else [()] * samples
-    for done, row in enumerate(drawn):
+    done, started = 0, clock() if clock is not None else 0.0
+    while done < samples:
+        size = min(PROBE, samples) if budget_s is not None and not done else samples - done
+        for row in zip(*runs.drawn(estimates, dice, size), strict=True) if count else [()] * size:
+            for name, wanted in keys.items():
+                found = runs.run(row, wanted, holds.get(name, ()) if holds else ())
+                makespans[name].append(found.makespan)
+                if name == chosen:
+                    starts = [a + b for a, b in zip(starts, found.starts, strict=True)]
+                    held = [a + b for a, b in zip(held, found.took, strict=True)]
+                    for task in longest_chains(graph, found.took, order):
+                        critical[task] += 1
+        done += size
         if budget_s is not None and clock is not None and done == PROBE:
             now = clock()
-            samples = min(samples, PROBE + int(PROBE * (begins + budget_s - now) / max(1e-9, now - drew)))
+            samples = min(samples, PROBE + int(PROBE * (begins + budget_s - now) / max(1e-9, now - started)))
             if samples < FEWEST:
                 return None
-        if done >= samples:
-            break
-        for name, wanted in keys.items():
-            found = runs.run(row, wanted, holds.get(name, ()) if holds else ())
-            makespans[name].append(found.makespan)
-            if name == chosen:
-                starts = [a + b for a, b in zip(starts, found.starts, strict=True)]
-                held = [a + b for a, b in zip(held, found.took, strict=True)]
-                for task in longest_chains(graph, found.took, order):
-                    critical[task] += 1
     samples = len(makespans[chosen])
     return Outlook(
         samples,
