@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from fan_out_run import run
+from fan_out_run import Ran, run
+
+from llmflow.scheduling.events import AttemptStarted, TaskSucceeded
 
 HEAD = """
 providers: {mock: {kind: mock, workers: 4, answers: ANSWERS}}
@@ -129,3 +132,34 @@ def test_a_stop_inside_settles_everything_once(tmp_path: Path) -> None:
     for at in (0.5, 1.5, 2.5, 3.5):
         ran = run(tmp_path, outer(tmp_path, delays, text=text), stop_after=at)
         assert (ran.status, set(ran.statuses()), ran.statuses()["sub"]) == ("stopped", set(ran.names), "cancelled")
+
+
+def most_under_way(ran: Ran, task: str) -> int:
+    """How many items of `task` were between their beginning and their end at once."""
+    beginnings = re.compile(rf"{task}\[\d+\]/")
+    ends = re.compile(rf"{task}\[\d+\]")
+    under_way = most = 0
+    for event in ran.story:
+        if isinstance(event, AttemptStarted):
+            under_way += beginnings.fullmatch(ran.names[event.task]) is not None
+        elif isinstance(event, TaskSucceeded):
+            under_way -= ends.fullmatch(ran.names[event.task]) is not None
+        most = max(most, under_way)
+    return most
+
+
+CAPPED = """
+tasks:
+  numbers: {foreach: [0, 1, 2, 3, 4, 5, 6], prompt: "{{ item }}"}
+  written: {foreach: {items: [0, 1, 2, 3, 4], workers: 2}, uses: inner.yaml, with: {x: "{{ item }}"}}
+  flowing: {foreach: {items: "{{ tasks.numbers.outputs }}", workers: 3}, uses: inner.yaml, with: {x: 7}}
+  next: {foreach: "{{ tasks.flowing.outputs }}", value: "{{ item.first }}"}
+outputs: {next: "{{ tasks.next.outputs }}", written: "{{ tasks.written.outputs | length }}"}
+"""
+
+
+def test_of_sub_pipelines_as_items_only_so_many_are_under_way_as_may_be(tmp_path: Path) -> None:
+    answers = "{numbers: n, written/first: w, written/each: e, flowing/first: f, flowing/each: e}"
+    ran = run(tmp_path, outer(tmp_path, answers, text=CAPPED))
+    assert (ran.status, ran.outputs) == ("succeeded", {"next": ["f"] * 7, "written": 5})
+    assert (most_under_way(ran, "written"), most_under_way(ran, "flowing")) == (2, 3)

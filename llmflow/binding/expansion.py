@@ -11,6 +11,7 @@ It listens to the story and answers with reports of growth; the scheduler takes 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,17 @@ class _Group:
     """Tickets under way."""
     count: int = 0
     closed: bool = False
+    cap: int = 0
+    """How many sub-pipelines may be under way as items; items that are one task are counted by the scheduler."""
+    under_way: int = 0
+    held: deque[tuple[Node, int, Any]] = field(default_factory=deque)
+    """(Item, its id, what it passes on) that have ended and wait for room to flow in."""
+    is_last: bool = False
+    """Nothing more will flow in but what is held."""
+
+    @property
+    def is_full(self) -> bool:
+        return 0 < self.cap <= self.under_way
 
 
 class Expansion:
@@ -116,6 +128,8 @@ class Expansion:
         self._groups[node] = group
         group.scope = self._values.scope(owner)
         group.window = foreach.window or self._window(owner, foreach)
+        if self._compiled.stages.rows[owner.stage.item].body:
+            group.cap = foreach.workers or 0
         if task.save is not None:
             group.lines = ItemLines(owner.frame.folder, task.save.text(group.scope))
         if flowing:
@@ -142,7 +156,7 @@ class Expansion:
         items: list[range] = []
         exhausted = group.closed or group.source is None
         try:
-            while not exhausted and group.admitted < group.window and not self._is_held_up(group):
+            while not (exhausted or group.is_full or group.admitted >= group.window or self._is_held_up(group)):
                 found = next(group.source, None)  # type: ignore[arg-type]
                 exhausted = found is None
                 if found is not None:
@@ -194,6 +208,7 @@ class Expansion:
             ticket.open += 1
             ticket.nodes.append(ids[-1])
         group.count += 1
+        group.under_way += 1
         kept = self._values.groups[group.node]
         kept.add(ids[-1], ordinal)
         if self._asked.get(group.owner.stage.index) == RESULTS:
@@ -242,8 +257,12 @@ class Expansion:
             return
         self._save_line(owner, node, item)
         early = self._pass_on(owner, node, item)
-        ticket = item.ticket
-        if ticket is None:
+        self._make_room(owner)
+        self._release(item.ticket, early)
+
+    def _release(self, ticket: Ticket | None, early: bool = False) -> None:
+        """One fewer holds the ticket; with the last, what it admitted is forgotten and its window moves on."""
+        if ticket is None or ticket.is_done:
             return
         ticket.open -= 1
         if ticket.open:
@@ -289,14 +308,40 @@ class Expansion:
             assert task.foreach is not None
             error = self._values.groups[item.frame.ids[task.id]].errors.get(node)
             passed = self._values.result_of(node, item.key, item.names.get(task.foreach.name), error)
+        if group.is_full:
+            group.held.append((item, node, passed))
+            if item.ticket is not None:
+                item.ticket.open += 1
+        else:
+            self._flow_in(group, item, node, passed)
+
+    def _flow_in(self, group: _Group, item: Node, node: int, passed: Any) -> None:
         first = len(self._nodes.graph)
 
-        def add(_: int) -> None:
-            lineage = {**item.lineage, task.id: node}
+        def add(consumer: int) -> None:
+            lineage = {**item.lineage, item.stage.task.id: node}
             ids = self._item(group, item.key, passed, lineage, item.ticket, item.ordinal)
             self._tell(consumer, first, [ids])
 
-        self._guard(consumer, add)
+        self._guard(group.node, add)
+
+    def _make_room(self, node: int) -> None:
+        """An item of the group has ended: the next one may come where so many may be under way and no more."""
+        group = self._groups.get(node)
+        if group is None:
+            return
+        group.under_way -= 1
+        if not group.cap:
+            return
+        while group.held and (group.closed or not group.is_full or self._is_stopping()):
+            item, source, passed = group.held.popleft()
+            if not group.closed and not self._is_stopping():
+                self._flow_in(group, item, source, passed)
+            self._release(item.ticket)
+        if group.is_last and not group.held:
+            self._close(node)
+        if group.source is not None:
+            self._guard(node, lambda _: self._admit(group))
 
     def _leave_out(self, group: int, ordinal: int) -> None:
         """No item of this ordinal will come to the group: a tree that it flows into need not wait for it."""
@@ -331,6 +376,8 @@ class Expansion:
         if tree is not None:
             tree.close()
             self._grow_tree(tree)
+        elif node in self._groups and self._groups[node].held:
+            self._groups[node].is_last = True
         else:
             self._close(node)
 
