@@ -252,14 +252,14 @@ def test_orders_are_tried_under_the_priorities_of_the_author() -> None:
     assert better
 
 
-def test_a_cap_over_pools_of_different_sizes_is_tried_on_the_dispatcher_itself() -> None:
+def test_under_a_cap_over_pools_of_different_sizes_orders_are_tried_as_elsewhere() -> None:
     better = 0
-    for seed in range(12):
+    for seed in range(4):
         graph, durations = random_graph(seed, 30, density=0.1)
         dice = Random(seed)
         pool_of = [dice.randrange(2) for _ in range(len(graph))]
         estimates = [Estimate(d, d * dice.choice((0.05, 1.5)), "task", 9) for d in durations]
-        found = decided(Setting(graph, estimates, [3, 1], pool_of=pool_of, cap=3))
+        found = decided(Setting(graph, estimates, [3, 1], pool_of=pool_of, cap=3, iterations=10))
         assert found.samples == 200
         own = next(e for e in found.evidence if e.policy == found.order)
         assert found.order == "critical-path" or own.difference < -2 * own.error

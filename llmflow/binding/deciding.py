@@ -71,6 +71,7 @@ def decide(
             pool_of=pool_of,
             cap=compiled.workers,
             urgencies=[spec.priority for spec in compiled.specs],
+            conditional=[spec.conditional for spec in compiled.specs],
             grows=grows,
             expansion=expansion,
             seed=seed,

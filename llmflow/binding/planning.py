@@ -22,7 +22,8 @@ from llmflow.binding.loading import bind, load_file, model_choice, parse_workers
 from llmflow.errors import UsageError
 from llmflow.history.store import Store
 from llmflow.language.pipeline import Pipeline
-from llmflow.reports.plan import COMPARED, Plan, Variation, make_plan
+from llmflow.reports.plan import Plan, Variation, make_plan
+from llmflow.scheduling.fallback import COMPARED
 from llmflow.scheduling.setting import Decision
 
 TOGETHER = "all of these"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmflow.scheduling.bounds import Bound, pooled_lower_bound
+from llmflow.scheduling.bounds import Bound, capped_lower_bound
 from llmflow.scheduling.graph import Graph
-from llmflow.scheduling.pools import CONTROL, PoolSpec
+from llmflow.scheduling.pools import PoolSpec
 
 INTERVALS_UP_TO = 20_000
 """Tasks beyond which the interval bound is left out: it would look at one window, and keep 300 bytes a task."""
@@ -17,9 +17,4 @@ def lower_bound_of(
 ) -> Bound:
     """The best bound over each pool's workers and, where the whole run is capped, over the cap."""
     small = len(graph) <= INTERVALS_UP_TO
-    bound = pooled_lower_bound(graph, durations, pool_of, [pool.size for pool in pools], interval=small)
-    if workers and len(pools) > 1:
-        one = [0 if pool >= 0 else CONTROL for pool in pool_of]
-        capped = pooled_lower_bound(graph, durations, one, [workers], interval=small)
-        bound = max(bound, capped, key=lambda b: b.value)
-    return bound
+    return capped_lower_bound(graph, durations, pool_of, [pool.size for pool in pools], workers, interval=small)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llmflow.reports.lower_bound import lower_bound_of
 from llmflow.scheduling.estimates import Estimate
+from llmflow.scheduling.fallback import COMPARED
 from llmflow.scheduling.graph import Graph, Timing, timing
 from llmflow.scheduling.policies import POLICIES
 from llmflow.scheduling.pools import CONTROL, PoolSpec
@@ -31,9 +32,6 @@ UNKNOWN_SOURCE = "default"
 
 RUN_AFTER_SUCCESS = frozenset({"all_success", "all_done", "none_failed"})
 """Trigger rules under which a task runs, whatever its dependencies are, as long as all of them succeed."""
-
-COMPARED = 5_000
-"""Graphs with more tasks are simulated under the chosen policy only: a comparison would cost more than it tells."""
 
 
 class PlannedTask(NamedTuple):
@@ -187,6 +185,7 @@ def _decider(
         pool_of=[spec.pools[0] for spec in specs],
         cap=workers,
         urgencies=[spec.priority for spec in specs],
+        conditional=[spec.conditional for spec in specs],
         seed=seed,
         may_idle=True,
     )

@@ -110,6 +110,26 @@ def pooled_lower_bound(
     return best
 
 
+def capped_lower_bound(
+    graph: Graph,
+    durations: Sequence[float],
+    pool_of: Sequence[int],
+    workers: Sequence[int],
+    cap: int,
+    *,
+    interval: bool = True,
+    shared: bool = True,
+) -> Bound:
+    """As `pooled_lower_bound` where no more than `cap` workers of all pools work at once, 0 = no cap."""
+    bound = pooled_lower_bound(graph, durations, pool_of, workers, interval=interval, shared=shared)
+    if not cap or len(workers) < 2:
+        return bound
+    one = [min(pool, 0) for pool in pool_of]
+    return max(
+        bound, pooled_lower_bound(graph, durations, one, [cap], interval=interval, shared=shared), key=lambda b: b.value
+    )
+
+
 def _behind_each_other(
     graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int], shared: bool
 ) -> float:

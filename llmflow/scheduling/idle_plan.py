@@ -50,19 +50,22 @@ def where_it_pays(
     setting: Setting,
     workers: Sequence[int],
     pool_of: Sequence[int],
+    cap: int,
     beliefs: Sequence[Estimate],
     in_time: Callable[[], bool],
 ) -> Decision:
     """`plan` with its holds if it is shorter than `decision`, else `decision`; both on these workers and beliefs."""
     if not plan.idles or not near_certain(beliefs):
         return decision
-    lean = machine_of(setting.graph, workers, pool_of)
+    lean = machine_of(setting.graph, workers, pool_of, cap=cap)
     means = [e.mean for e in beliefs]
     alone = lean.keys(decision.priorities)
     shortest = lean.schedule(alone, means)[0]
     if plan.makespan > shortest * (1 - PAYS):
         return decision
-    holds = find_holds(lean, plan.priorities, means, makespan=plan.makespan, shortest=shortest, in_time=in_time)
+    holds = find_holds(
+        lean, plan.priorities, means, makespan=plan.makespan, shortest=shortest, in_time=in_time, capped=cap > 0
+    )
     if not holds:
         return decision
     own = lean.keys(plan.priorities)
@@ -108,18 +111,21 @@ def find_holds(
     makespan: float,
     shortest: float,
     in_time: Callable[[], bool],
+    capped: bool = False,
 ) -> tuple[Hold, ...]:
     """The holds with which a plan takes `makespan`; empty where that takes too many of them, or too long to find.
 
     `priorities` are in the order in which the plan starts its tasks. `shortest`: what greed alone reaches.
+    Where the run is `capped`, tasks of one pool stand in the way of those of another.
     The difference is divided among the holds as their patience beyond what the plan lets each of them wait.
     """
     keys = schedules.keys(priorities)
     order = [task for task in ranked(priorities) if schedules.pool_of[task] >= 0]
     length, began = schedules.schedule(keys, durations)
+    rivals = [min(pool, 0) for pool in schedules.pool_of] if capped else schedules.pool_of
     untils: dict[int, int] = {}
     while length > makespan * (1 + ROUNDING):
-        found = _overtaking(order, began, schedules.pool_of)
+        found = _overtaking(order, began, rivals)
         if found is None or found[0] in untils or len(untils) == MOST or not in_time():
             return ()
         untils[found[0]] = found[1]

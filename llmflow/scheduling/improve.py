@@ -32,7 +32,7 @@ from heapq import heappop, heappush
 from random import Random
 
 from llmflow.scheduling.barriers import cut_out, parts
-from llmflow.scheduling.bounds import WORK, Bound, pooled_lower_bound
+from llmflow.scheduling.bounds import WORK, Bound, capped_lower_bound
 from llmflow.scheduling.earliest import earliest_starts
 from llmflow.scheduling.graph import Graph, upward_ranks
 from llmflow.scheduling.list_schedule import Schedule, list_schedule, ranked
@@ -103,33 +103,36 @@ def plan(
     seed: int,
     clock: Callable[[], float],
     pool_of: Sequence[int] | None = None,
+    cap: int = 0,
+    begin: Sequence[Sequence[float]] = (),
     iterations: int = 1_000_000,
 ) -> Plan:
     """The shortest schedule found before `clock` has advanced by `budget_s`, or after `iterations`.
 
-    `workers` and `pool_of` as in `list_schedule`. Never worse than the critical-path list schedule;
-    the same for the same seed as long as the budget is not what ends it.
+    `workers`, `pool_of` and `cap` as in `list_schedule`. Never worse than the critical-path list schedule;
+    `begin` are further priorities from which the search sets out. The same for the same seed as long as the
+    budget is not what ends it.
     """
     begins = clock()
     ends = begins + budget_s
     pools = [0] * len(graph) if pool_of is None else pool_of
     sizes = [workers] if isinstance(workers, int) else list(workers)
     ranks = upward_ranks(graph, durations)
-    first = list_schedule(graph, durations, ranks, sizes, pools)
+    first = list_schedule(graph, durations, ranks, sizes, pools, cap=cap)
     pace = clock() - begins
-    bound = pooled_lower_bound(graph, durations, pools, sizes, interval=False)
+    bound = capped_lower_bound(graph, durations, pools, sizes, cap, interval=False)
     if first.makespan > bound.value * (1 + 1e-9) and clock() < ends:
         ample = ends - clock() >= AMPLE * pace
-        bound = pooled_lower_bound(graph, durations, pools, sizes, shared=ample)
+        bound = capped_lower_bound(graph, durations, pools, sizes, cap, shared=ample)
     # What is found must still be laid out, and a step of the search that has begun goes on to its end.
     ends -= 6 * pace
     if first.makespan <= bound.value * (1 + 1e-9) or clock() >= ends:
         return Plan(ranks, first, bound, CRITICAL_PATH, False, 0, ranks, first.makespan)
     groups = parts(graph)
     if sum(len(group) > 2 for group in groups) > 1:
-        found = _by_parts(graph, groups, durations, pools, sizes, ends, seed, clock, iterations)
+        found = _by_parts(graph, groups, durations, pools, sizes, cap, begin, ends, seed, clock, iterations)
     else:
-        found = _searched(graph, durations, pools, sizes, bound, lambda: clock() < ends, seed, iterations)
+        found = _searched(graph, durations, pools, sizes, cap, begin, bound, lambda: clock() < ends, seed, iterations)
     if found.makespan >= first.makespan:
         return Plan(ranks, first, bound, CRITICAL_PATH, False, found.iterations, ranks, first.makespan)
     if found.greedy_makespan >= first.makespan:
@@ -142,22 +145,24 @@ def _searched(
     durations: Sequence[float],
     pools: Sequence[int],
     sizes: Sequence[int],
+    cap: int,
+    begin: Sequence[Sequence[float]],
     bound: Bound,
     in_time: Callable[[], bool],
     seed: int,
     iterations: int,
 ) -> Plan:
     """What the search finds on its own, be it shorter than the critical path or not."""
-    search = TickSchedules(graph, durations, pools, sizes)
+    search = TickSchedules(graph, durations, pools, sizes, cap)
     improver = _Improver(graph, search, int(bound.value * search.scale * (1 + 1e-9)), in_time)
-    _, side, finishes = improver.descend(0, ranked(upward_ranks(graph, durations)))
+    side, finishes = improver.set_out([ranked(own) for own in (upward_ranks(graph, durations), *begin)])
     shortest = improver.best
     tries = improver.iterate(side, finishes, seed, iterations)
     method = ITERATED_GREEDY if improver.best < shortest else FORWARD_BACKWARD
     found = _exact(graph, durations, improver.starts, search)
     priorities = in_order(sorted(range(len(graph)), key=found.starts.__getitem__))
     by_order = [priorities, *([in_order(improver.order)] if improver.order else [])]
-    schedules = [list_schedule(graph, durations, own, sizes, pools) for own in by_order]
+    schedules = [list_schedule(graph, durations, own, sizes, pools, cap=cap) for own in by_order]
     greedy, own = min(zip(schedules, by_order, strict=True), key=lambda both: both[0].makespan)
     if greedy.makespan <= found.makespan * (1 + 1e-9):
         return Plan(own, greedy, bound, method, False, tries, own, greedy.makespan)
@@ -170,6 +175,8 @@ def _by_parts(
     durations: Sequence[float],
     pools: Sequence[int],
     sizes: Sequence[int],
+    cap: int,
+    begin: Sequence[Sequence[float]],
     ends: float,
     seed: int,
     clock: Callable[[], float],
@@ -191,6 +198,8 @@ def _by_parts(
             seed=seed,
             clock=clock,
             pool_of=[pools[task] for task in tasks],
+            cap=cap,
+            begin=[[priorities[task] for task in tasks] for priorities in begin],
             iterations=iterations,
         )
         for i, task in enumerate(tasks):
@@ -204,7 +213,7 @@ def _by_parts(
     method = next(m for m in (ITERATED_GREEDY, FORWARD_BACKWARD, CRITICAL_PATH) if m in methods)
     nowhere = Bound(0.0, WORK)
     priorities = in_order(greedy_order)
-    greedy = list_schedule(graph, durations, priorities, sizes, pools)
+    greedy = list_schedule(graph, durations, priorities, sizes, pools, cap=cap)
     if greedy.makespan <= length * (1 + 1e-9):
         return Plan(priorities, greedy, nowhere, method, False, tries, priorities, greedy.makespan)
     finishes = [start + duration for start, duration in zip(starts, durations, strict=True)]
@@ -272,6 +281,16 @@ class _Improver:
             mirrored = 1 - mirrored
         return least, side, kept
 
+    def set_out(self, orders: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
+        """(mirrored, finishes) of the best of what descends from each of `orders`, the first of them in any case."""
+        found: list[tuple[int, list[int]]] = []
+        for order in orders:
+            if found and self.done:
+                break
+            _, side, finishes = self.descend(0, order)
+            found.append((side, finishes))
+        return min(found, key=lambda both: self.excess(*both))
+
     def iterate(self, mirrored: int, finishes: list[int], seed: int, iterations: int) -> int:
         """Blur and descend until done; the number of iterations taken."""
         dice = Random(seed)
@@ -314,6 +333,8 @@ def _exact(graph: Graph, durations: Sequence[float], starts: Sequence[int], sear
     # A task without length shares its moment with one that follows on the same worker: it goes first.
     order = sorted(range(n), key=lambda t: (starts[t], ticks[t] > 0, place[t]))
     idle = [list(range(min(w, n))) for w in search.workers]
+    # A cap is one more pool, of which every task takes a worker as well.
+    everyone, place_of = list(range(search.cap)), dict[int, int]()
     running: list[tuple[int, int]] = []
     free_at: dict[tuple[int, int], float] = {}
     exact, finishes, held = [0.0] * n, [0.0] * n, [-1] * n
@@ -321,10 +342,18 @@ def _exact(graph: Graph, durations: Sequence[float], starts: Sequence[int], sear
         while running and running[0][0] <= starts[task]:
             ended = heappop(running)[1]
             heappush(idle[pool_of[ended]], held[ended])
+            if ended in place_of:
+                heappush(everyone, place_of[ended])
         pool = pool_of[task]
-        held[task] = worker = heappop(idle[pool])
+        held[task] = heappop(idle[pool])
+        taken = [(pool, held[task])]
+        if search.cap and pool >= 0:
+            place_of[task] = heappop(everyone)
+            taken.append((len(idle), place_of[task]))
         heappush(running, (starts[task] + ticks[task], task))
-        begin = max([free_at.get((pool, worker), 0.0), *(finishes[d] for d in graph.dependencies[task])])
+        begin = max([*(free_at.get(w, 0.0) for w in taken), *(finishes[d] for d in graph.dependencies[task])])
         exact[task] = begin
-        finishes[task] = free_at[pool, worker] = begin + durations[task]
+        finishes[task] = begin + durations[task]
+        for worker in taken:
+            free_at[worker] = finishes[task]
     return Schedule(max(finishes), exact, finishes, [-1 if pool_of[t] < 0 else held[t] for t in range(n)])

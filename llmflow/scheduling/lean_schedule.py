@@ -159,13 +159,20 @@ class LeanSchedules:
 
 
 def machine_of(
-    graph: Graph, workers: Sequence[int], pool_of: Sequence[int], *, cap: int = 0, urgencies: Sequence[int] = ()
+    graph: Graph,
+    workers: Sequence[int],
+    pool_of: Sequence[int],
+    *,
+    cap: int = 0,
+    urgencies: Sequence[int] = (),
+    conditional: Sequence[bool] = (),
 ) -> LeanSchedules:
     """Schedules of a graph of which nothing is known but the pool of each task and the workers of each pool.
 
-    `urgencies`: the authors' priorities, per task.
+    `urgencies`: the authors' priorities, per task; `conditional`: which tasks have a condition, all of which hold.
     """
-    wanted = list(zip(pool_of, urgencies or [0] * len(graph), strict=True))
-    specs = {(pool, urgency): TaskSpec(pools=(pool,), priority=urgency) for pool, urgency in set(wanted)}
+    nothing = [0] * len(graph)
+    wanted = list(zip(pool_of, urgencies or nothing, map(bool, conditional or nothing), strict=True))
+    specs = {own: TaskSpec(pools=own[:1], priority=own[1], conditional=own[2]) for own in set(wanted)}
     pools = [PoolSpec(str(i), n) for i, n in enumerate(workers)]
-    return LeanSchedules(graph, [specs[both] for both in wanted], pools, workers=cap)
+    return LeanSchedules(graph, [specs[own] for own in wanted], pools, workers=cap)

@@ -38,11 +38,14 @@ def list_schedule(
     priorities: Sequence[float],
     workers: int | Sequence[int],
     pool_of: Sequence[int] | None = None,
+    *,
+    cap: int = 0,
 ) -> Schedule:
     """The greedy schedule of `priorities`, higher first, ties to the smaller id.
 
     `workers`: how many identical ones there are, 0 = unlimited. With `pool_of` it is one number per
-    pool, and each pool chooses among its own ready tasks; pool -1 holds no worker.
+    pool, and each pool chooses among its own ready tasks; pool -1 holds no worker. With `cap` no more than
+    so many workers are busy at once, and a task of pool -1 takes no time.
     All tasks that end at one moment end before the next is chosen.
     """
     if pool_of is None:
@@ -51,6 +54,8 @@ def list_schedule(
         return _one_pool(graph, durations, priorities, workers)
     if isinstance(workers, int):
         workers = [workers]
+    if cap:
+        return _capped(graph, durations, priorities, workers, pool_of, cap)
     if all(p == 0 for p in pool_of):
         return _one_pool(graph, durations, priorities, workers[0] if len(workers) else 0)
     return _pools(graph, durations, priorities, workers, pool_of)
@@ -93,6 +98,25 @@ def _one_pool(graph: Graph, durations: Sequence[float], priorities: Sequence[flo
             else:
                 break
     return Schedule(now, starts, finishes, held)
+
+
+def _capped(
+    graph: Graph,
+    durations: Sequence[float],
+    priorities: Sequence[float],
+    workers: Sequence[int],
+    pool_of: Sequence[int],
+    cap: int,
+) -> Schedule:
+    from llmflow.scheduling.lean_schedule import machine_of
+
+    machine, log = machine_of(graph, workers, pool_of, cap=cap), list[int]()
+    turns = [0.0] * len(graph)
+    for turn, task in enumerate(ranked(priorities)):
+        turns[task] = -float(turn)
+    length, starts = machine.schedule(machine.keys(turns), durations, log)
+    finishes = [s + d if p >= 0 else s for s, d, p in zip(starts, durations, pool_of, strict=True)]
+    return Schedule(length, starts, finishes, machine.workers(log))
 
 
 def _pools(

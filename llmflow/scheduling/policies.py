@@ -1,7 +1,7 @@
 """Policies: which of the ready tasks goes first. A policy gives a vector of priorities, higher first.
 
 The registry is what `--policy`, the plan's comparison, the benchmarks and the invariant tests read:
-a new policy is one function and one line. Ties go to the task that became ready first.
+a new policy is one function and one line (`plain_orders`). Ties go to the task that became ready first.
 
 Most policies look at the graph and the expected durations alone. `stochastic` looks at the whole
 setting (how uncertain each duration is, how many workers each pool has, how long it may think) and
@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
 
-from llmflow.scheduling.graph import Graph, upward_ranks
-from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Setting
+from llmflow.scheduling.graph import Graph
+from llmflow.scheduling.plain_orders import PLAIN
+from llmflow.scheduling.setting import STOCHASTIC, Decision, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +39,6 @@ class Policy:
         return self.decide(Setting(graph, estimates, [workers], seed=seed)).priorities
 
 
-def _first_in_first_out(setting: Setting) -> list[float]:
-    return [0.0] * len(setting.graph)
-
-
-def _critical_path(setting: Setting) -> list[float]:
-    return upward_ranks(setting.graph, setting.means)
-
-
-def _level(setting: Setting) -> list[float]:
-    """Level by level: the fewer dependencies lie above a task, the earlier it goes."""
-    graph = setting.graph
-    level = [0.0] * len(graph)
-    for task in graph.order():
-        for d in graph.dependents[task]:
-            level[d] = min(level[d], level[task] - 1.0)
-    return level
-
-
-def _longest_task(setting: Setting) -> list[float]:
-    return setting.means
-
-
-def _random(setting: Setting) -> list[float]:
-    dice = Random(setting.seed)
-    return [dice.random() for _ in range(len(setting.graph))]
-
-
 def _stochastic(setting: Setting) -> Decision:
     from llmflow.scheduling.stochastic import decide
 
@@ -73,15 +46,8 @@ def _stochastic(setting: Setting) -> Decision:
 
 
 POLICIES: dict[str, Policy] = {
-    p.name: p
-    for p in (
-        Policy(CRITICAL_PATH, "longest expected path to an end first", _critical_path),
-        Policy("fifo", "in the order of becoming ready", _first_in_first_out),
-        Policy("level", "level by level, fewest dependencies above first", _level),
-        Policy("longest-task", "longest expected task first", _longest_task),
-        Policy("random", "a seeded shuffle; a floor to compare with", _random),
-        Policy(STOCHASTIC, "the best of several orders, tried on sampled durations", _stochastic),
-    )
+    **{name: Policy(name, summary, rank) for name, (summary, rank) in PLAIN.items()},
+    STOCHASTIC: Policy(STOCHASTIC, "the best of several orders, tried on sampled durations", _stochastic),
 }
 
 

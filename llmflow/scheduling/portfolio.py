@@ -92,21 +92,23 @@ def choose(
     budget_s: float,
     clock: Callable[[], float],
     pool_of: Sequence[int] | None = None,
+    cap: int = 0,
+    begin: Sequence[Sequence[float]] = (),
     samples: int = SAMPLES,
     iterations: int = 10_000,
 ) -> Choice:
     """The best of the portfolio on `samples` common draws, or the critical path if they do not fit `budget_s`.
 
-    `workers` and `pool_of` as in `list_schedule`; `iterations` bounds each search. The same for the
-    same seed unless the budget cuts in.
+    `workers`, `pool_of` and `cap` as in `list_schedule`, `begin` as in `plan`; `iterations` bounds each search.
+    The same for the same seed unless the budget cuts in.
     """
     begins = clock()
     means = [e.mean for e in estimates]
     reference = upward_ranks(graph, means)
     if not len(graph) or budget_s <= 0:
         return Choice(REFERENCE, reference, (), 0)
-    problem = _Problem(graph, estimates, workers, pool_of, seed, clock)
-    candidates = problem.portfolio(reference, begins + budget_s * PLANNED, iterations)
+    problem = _Problem(graph, estimates, workers, pool_of, seed, clock, cap)
+    candidates = problem.portfolio(reference, begin, begins + budget_s * PLANNED, iterations)
     drawing_s, sample_s = problem.cost(ranked(reference))
     # Where not even the first heat of two candidates and the rest of two more fits, nothing can be told.
     left = begins + budget_s - clock() - drawing_s * samples
@@ -150,12 +152,14 @@ class _Problem:
         pool_of: Sequence[int] | None,
         seed: int,
         clock: Callable[[], float],
+        cap: int = 0,
     ) -> None:
         self.graph, self.estimates, self.seed, self.clock = graph, estimates, seed, clock
         self.means = [e.mean for e in estimates]
         self.sizes = [workers] if isinstance(workers, int) else list(workers)
         self.pools = [0] * len(graph) if pool_of is None else pool_of
-        self.kernel = TickSchedules(graph, self.means, self.pools, self.sizes)
+        self.cap = cap
+        self.kernel = TickSchedules(graph, self.means, self.pools, self.sizes, cap)
         self.plan: Plan | None = None
 
     def draws(self, count: int, purpose: str) -> list[tuple[list[int], float]]:
@@ -163,7 +167,9 @@ class _Problem:
         dice = Random(f"{self.seed} {purpose}")
         return [timed(durations) for durations in zip(*(e.draws(dice, count) for e in self.estimates), strict=True)]
 
-    def portfolio(self, reference: list[float], ends: float, iterations: int) -> dict[str, list[float]]:
+    def portfolio(
+        self, reference: list[float], begin: Sequence[Sequence[float]], ends: float, iterations: int
+    ) -> dict[str, list[float]]:
         """The candidates' priorities by name, what most often pays first; candidates that agree appear once."""
         workers = sum(n or len(self.graph) for n in self.sizes)
         risky = risk_ranks(self.graph, self.estimates, workers)
@@ -176,6 +182,8 @@ class _Problem:
                 seed=self.seed,
                 clock=self.clock,
                 pool_of=self.pools,
+                cap=self.cap,
+                begin=begin,
                 iterations=tries,
             )
             for tries in (0, iterations)

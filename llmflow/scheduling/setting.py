@@ -35,7 +35,8 @@ class Setting:
     """What a policy may look at. Sequences are indexed by task or pool; seconds.
 
     `workers[p]` is 0 for an unlimited pool, `pool_of[t]` -1 for a step that holds no worker; `cap`
-    is for the whole run, 0 = none. `urgencies` are the authors' priorities, which outrank any policy.
+    is for the whole run, 0 = none. `urgencies` are the authors' priorities, which outrank any policy;
+    `conditional` tasks hold no worker until they know that they are to run.
     `grows`: items come while the run goes on, all of a stage with one priority.
     """
 
@@ -45,6 +46,7 @@ class Setting:
     pool_of: Sequence[int] = ()
     cap: int = 0
     urgencies: Sequence[int] = ()
+    conditional: Sequence[bool] = ()
     grows: bool = False
     seed: int = 0
     budget_s: float | None = None

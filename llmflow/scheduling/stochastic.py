@@ -2,8 +2,8 @@
 
 Where every duration is certain, the critical path's order is improved by search (`improve`); where
 durations are uncertain, a portfolio of orders is tried on common sampled durations (`portfolio`).
-Where that search cannot go (items still to come, authors' priorities, a cap over unlike pools) some ranks
-are tried on the dispatcher itself (`trial`).
+Where that search cannot go (items still to come, authors' priorities) some ranks are tried on the
+dispatcher itself (`trial`); where all is certain, nothing is chosen that a plain order beats (`fallback`).
 Each has a budget of CPU time, by default a share of the run that no one notices. Where the budget
 does not suffice, or there is nothing to go by, the critical path on expected durations stands.
 
@@ -14,15 +14,18 @@ A plan may let a worker idle on purpose, which no order of priorities can expres
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from llmflow.scheduling.bounds import pooled_lower_bound
+from llmflow.scheduling.bounds import capped_lower_bound
 from llmflow.scheduling.estimates import Estimate
+from llmflow.scheduling.fallback import no_longer
 from llmflow.scheduling.graph import upward_ranks
 from llmflow.scheduling.idle_plan import near_certain, where_it_pays
 from llmflow.scheduling.improve import Plan, in_order, plan
 from llmflow.scheduling.lean_schedule import machine_of
 from llmflow.scheduling.list_schedule import list_schedule, ranked
-from llmflow.scheduling.pools import CONTROL
+from llmflow.scheduling.plain_orders import PLAIN
+from llmflow.scheduling.pool_ranks import pool_ranks
 from llmflow.scheduling.portfolio import SAMPLES, Choice, Evidence, choose
 from llmflow.scheduling.setting import CRITICAL_PATH, STOCHASTIC, Decision, Expansion, Setting
 from llmflow.scheduling.spread import PREDICTABLE, predicted_cv, with_spread
@@ -48,14 +51,12 @@ FIRST_PLAN = 30e-6
 
 
 def decide(setting: Setting) -> Decision:
-    """The best order that the budget finds; see `Setting` for what bounds it."""
-    graph, means = setting.graph, setting.means
-    reference = upward_ranks(graph, means)
+    """The best order that the budget finds (see `Setting`); where all is certain no plain order beats it."""
+    reference = upward_ranks(setting.graph, setting.means)
 
     def critical_path(reason: str) -> Decision:
         return Decision(STOCHASTIC, CRITICAL_PATH, reference, reason)
 
-    machine = _machine(setting)
     if not _contested(setting):
         return critical_path("there is a worker for every task: the order does not matter")
     if setting.budget_s is not None and setting.budget_s <= 0:
@@ -64,31 +65,48 @@ def decide(setting: Setting) -> Decision:
     if all(e.source == "default" for e in holding):
         return critical_path("no history: the shape of the graph decides")
     beliefs = with_spread(setting.estimates)
-    if setting.grows or machine is None or len(set(setting.urgencies)) > 1:
-        return _tried(setting, beliefs, reference)
-    workers, pool_of = machine
-    if any(e.sd for e in beliefs):
-        chosen = _chosen(setting, beliefs, workers, pool_of)
-        if chosen is not None:
-            return chosen
-    if predicted_cv(beliefs) < PREDICTABLE:
-        planned = _planned(setting, reference, workers, pool_of)
-        if planned is not None:
-            return planned
-    return critical_path("a search would cost more than it can save")
+    if setting.grows or len(set(setting.urgencies)) > 1:
+        found = _tried(setting, beliefs, reference)
+    else:
+        found = _searched(setting, beliefs, reference) or critical_path("a search would cost more than it can save")
+    return found if any(e.sd for e in beliefs) else no_longer(found, setting)
 
 
-def _machine(setting: Setting) -> tuple[list[int], list[int]] | None:
-    """Workers per pool and the pool of each task with the run's cap worked in; None if they cannot express it."""
+def _searched(setting: Setting, beliefs: Sequence[Estimate], reference: list[float]) -> Decision | None:
+    """What there is time for: the portfolio where anything is uncertain, the search for a plan; else None."""
+    machine = _machine(setting)
+    found = _chosen(setting, beliefs, machine) if any(e.sd for e in beliefs) else None
+    if found is None and predicted_cv(beliefs) < PREDICTABLE:
+        found = _planned(setting, reference, machine)
+    return found
+
+
+class _Machine(NamedTuple):
+    """Workers per pool, the pool of each task, and how many may work at once, 0 = all of them."""
+
+    workers: list[int]
+    pool_of: list[int]
+    cap: int
+
+    def further(self, setting: Setting) -> list[list[float]]:
+        """From where a search sets out as well: no order alone sees what the pools take from each other under a cap."""
+        if not self.cap:
+            return []
+        plain = [rank(setting) for _, rank in PLAIN.values()]
+        return [*pool_ranks(setting.graph, setting.means, self.pool_of, self.workers, self.cap).values(), *plain]
+
+
+def _machine(setting: Setting) -> _Machine:
+    """The run's cap is worked into the pools where they can express it."""
     workers, pool_of, cap = list(setting.workers), list(setting.pools), setting.cap
-    if not cap:
-        return workers, pool_of
     used = {pool for pool in pool_of if pool >= 0}
+    if not cap or (all(workers[pool] for pool in used) and sum(workers[pool] for pool in used) <= cap):
+        return _Machine(workers, pool_of, 0)
     if len(used) <= 1:
-        return [min(w or cap, cap) for w in workers], pool_of
+        return _Machine([min(w or cap, cap) for w in workers], pool_of, 0)
     if any(0 < workers[pool] < cap for pool in used):
-        return None
-    return [cap], [0 if pool >= 0 else CONTROL for pool in pool_of]
+        return _Machine(workers, pool_of, cap)
+    return _Machine([cap], [min(pool, 0) for pool in pool_of], 0)
 
 
 def _contested(setting: Setting) -> bool:
@@ -112,8 +130,9 @@ def _budget(setting: Setting, default: tuple[float, float], bound: Callable[[], 
     return min(most, share * bound() / setting.speed)
 
 
-def _length(setting: Setting, workers: Sequence[int], pool_of: Sequence[int]) -> float:
-    return pooled_lower_bound(setting.graph, setting.means, pool_of, workers, interval=False).value
+def _length(setting: Setting, machine: _Machine) -> float:
+    workers, pool_of, cap = machine
+    return capped_lower_bound(setting.graph, setting.means, pool_of, workers, cap, interval=False).value
 
 
 def _tried(setting: Setting, beliefs: Sequence[Estimate], reference: list[float]) -> Decision:
@@ -131,8 +150,8 @@ def _tried(setting: Setting, beliefs: Sequence[Estimate], reference: list[float]
         setting,
         CHOOSER,
         lambda: (
-            pooled_lower_bound(
-                expansion.graph, [e.mean for e in expected], pool_of, setting.workers, interval=False
+            capped_lower_bound(
+                expansion.graph, [e.mean for e in expected], pool_of, setting.workers, setting.cap, interval=False
             ).value
         ),
     )
@@ -173,10 +192,8 @@ def _verdict(choice: Choice) -> str:
     return f"{gain:.2g} % shorter than the critical path {runs}"
 
 
-def _chosen(
-    setting: Setting, beliefs: Sequence[Estimate], workers: Sequence[int], pool_of: Sequence[int]
-) -> Decision | None:
-    budget = _budget(setting, CHOOSER, lambda: _length(setting, workers, pool_of))
+def _chosen(setting: Setting, beliefs: Sequence[Estimate], machine: _Machine) -> Decision | None:
+    budget = _budget(setting, CHOOSER, lambda: _length(setting, machine))
     if budget < 2 * SAMPLES * PACE * len(setting.graph):
         return None
     began = setting.clock()
@@ -184,11 +201,13 @@ def _chosen(
     choice = choose(
         setting.graph,
         beliefs,
-        workers,
+        machine.workers,
         seed=setting.seed,
         budget_s=budget * (1 - FOR_IDLING) if near else budget,
         clock=setting.clock,
-        pool_of=pool_of,
+        pool_of=machine.pool_of,
+        cap=machine.cap,
+        begin=machine.further(setting),
         iterations=setting.iterations,
     )
     if not choice.samples:
@@ -197,19 +216,18 @@ def _chosen(
     decision = Decision(STOCHASTIC, choice.policy, priorities, _verdict(choice), choice.evidence, choice.samples)
     if near and choice.plan is not None:
         ends = began + budget
-        return where_it_pays(decision, choice.plan, setting, workers, pool_of, beliefs, lambda: setting.clock() < ends)
+        return where_it_pays(decision, choice.plan, setting, *machine, beliefs, lambda: setting.clock() < ends)
     return decision
 
 
-def _planned(
-    setting: Setting, reference: list[float], workers: Sequence[int], pool_of: Sequence[int]
-) -> Decision | None:
+def _planned(setting: Setting, reference: list[float], machine: _Machine) -> Decision | None:
     graph, means = setting.graph, setting.means
-    budget = _budget(setting, PLANNER, lambda: _length(setting, workers, pool_of))
+    workers, pool_of, cap = machine
+    budget = _budget(setting, PLANNER, lambda: _length(setting, machine))
     if budget < FIRST_PLAN * len(graph):
         return None
     began = setting.clock()
-    first = list_schedule(graph, means, reference, workers, pool_of).makespan
+    first = list_schedule(graph, means, reference, workers, pool_of, cap=cap).makespan
     found = plan(
         graph,
         means,
@@ -218,13 +236,15 @@ def _planned(
         seed=setting.seed,
         clock=setting.clock,
         pool_of=pool_of,
+        cap=cap,
+        begin=machine.further(setting),
         iterations=setting.iterations,
     )
     decision = _in_words(found, first, reference)
     if not setting.may_idle:
         return decision
     ends = began + budget
-    return where_it_pays(decision, found, setting, workers, pool_of, setting.estimates, lambda: setting.clock() < ends)
+    return where_it_pays(decision, found, setting, *machine, setting.estimates, lambda: setting.clock() < ends)
 
 
 def _in_words(found: Plan, first: float, reference: list[float]) -> Decision:

@@ -17,6 +17,9 @@ from llmflow.scheduling.graph import Graph
 TICKS = 1 << 32
 """Into how many ticks the sum of all durations is divided where they are not whole numbers."""
 
+STEPS = (-1,)
+"""The pool of tasks that hold no worker: no cap is theirs."""
+
 REDUCED = 4096
 """Up to how many tasks implied edges are left out: the ancestors of each are kept as a set of bits."""
 
@@ -39,10 +42,13 @@ class _Side:
 
 
 class TickSchedules:
-    """One graph on its workers. `ticks` may be replaced by other durations of the same tasks (see `retime`)."""
+    """One graph on its workers, of whom no more than `cap` work at once, 0 = no cap.
+
+    `ticks` may be replaced by other durations of the same tasks (see `retime`).
+    """
 
     def __init__(
-        self, graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int]
+        self, graph: Graph, durations: Sequence[float], pool_of: Sequence[int], workers: Sequence[int], cap: int = 0
     ) -> None:
         self.n = len(graph)
         self.retime(durations)
@@ -55,7 +61,8 @@ class TickSchedules:
         # As many workers as tasks are as good as unlimited; index -1 is the pool that holds none.
         self.workers = [w or self.n for w in workers] + [self.n]
         self.pool_of = list(pool_of)
-        self.one_pool = self.workers[pool_of[0]] if len(set(pool_of)) == 1 else 0
+        self.cap = cap if cap < self.n else 0
+        self.one_pool = self.workers[pool_of[0]] if len(set(pool_of)) == 1 and not self.cap else 0
 
     def retime(self, durations: Sequence[float]) -> None:
         """Count these durations from now on; `scale` is ticks per unit of theirs."""
@@ -87,6 +94,8 @@ class TickSchedules:
         earliest, finishes = [0] * self.n, [0] * self.n
         passed = [False] * self.n
         free_at = [[0] * min(w, self.n) for w in self.workers]
+        # Whoever is placed takes one of so many places of the run as well; a step without a worker takes none.
+        places = [0] * self.cap
         for turn in order:
             if pending[turn]:
                 passed[turn] = True
@@ -94,7 +103,12 @@ class TickSchedules:
             placing = [turn]
             while placing:
                 task = placing.pop()
-                start, workers = earliest[task], free_at[pool_of[task]]
+                pool, start = pool_of[task], earliest[task]
+                workers = free_at[pool]
+                if places and pool >= 0:
+                    start = max(start, workers[0], places[0])
+                    del places[bisect_right(places, start) - 1]
+                    insort(places, start + ticks[task])
                 free = bisect_right(workers, start)
                 if free:
                     del workers[free - 1]
@@ -154,8 +168,21 @@ class TickSchedules:
         running: list[int] = []
         now = 0
         pools = range(len(free))
+        cap = room = self.cap
         while True:
-            for pool in pools:
+            while room:
+                # The most urgent head of all pools that have a worker takes the next place.
+                heads = [queue[0] for queue, workers in zip(ready, free, strict=True) if queue and workers]
+                if not heads:
+                    break
+                task = order[min(heads)]
+                pool = pool_of[task]
+                heappop(ready[pool])
+                finishes[task] = end = now + ticks[task]
+                heappush(running, end * base + task)
+                free[pool] -= 1
+                room -= pool >= 0
+            for pool in pools if not cap else STEPS:
                 queue = ready[pool]
                 while queue and free[pool]:
                     task = order[heappop(queue)]
@@ -169,6 +196,7 @@ class TickSchedules:
             while running and running[0] < later:
                 task = heappop(running) % base
                 free[pool_of[task]] += 1
+                room += cap > 0 and pool_of[task] >= 0
                 for d in following[task]:
                     if pending[d] == 1:
                         heappush(ready[pool_of[d]], rank[d])

@@ -1,7 +1,7 @@
 """Which of some given orders is best, tried on sampled runs of the very dispatcher: pools, cap, one priority per stage.
 
 It goes where the search of `portfolio` cannot: graphs that grow, whose items all have the priority of their
-stage, tried with the items that are expected; and a cap on the run over pools of different sizes.
+stage, tried with the items that are expected; and authors' priorities.
 """
 
 from __future__ import annotations
