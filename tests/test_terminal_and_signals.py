@@ -119,6 +119,65 @@ def test_the_third_signal_ends_the_process_and_the_store_is_sound(tmp_path: Path
     assert store_is_sound(running.store) in ("stopped", "interrupted")
 
 
+STARTING = """\
+import os, signal, time
+
+class Interrupted:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+
+class Made:
+    field = Interrupted()
+"""
+
+
+@pytest.mark.parametrize("loading", ["typer", "yaml", "asyncio"])
+def test_ctrl_c_while_the_program_is_still_loading_ends_it_silently(tmp_path: Path, loading: str) -> None:
+    """A module of the same name stands before the real one and is interrupted in the worst place."""
+    path = pipeline(tmp_path, TWO_LONG.replace("SECONDS", SHORT))
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / f"{loading}.py").write_text(STARTING)
+    ended = llmflow("run", str(path), PYTHONPATH=f"{tmp_path / 'first'}:{os.environ.get('PYTHONPATH', '')}")
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
+
+
+def test_ctrl_c_between_loading_and_the_first_call_ends_it_silently(tmp_path: Path) -> None:
+    """The pipeline comes through a pipe, so that it is known when it is being read."""
+    os.mkfifo(tmp_path / "p.yaml")
+    command = [*PROGRAM, "run", str(tmp_path / "p.yaml"), "--store", str(tmp_path / "store")]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with (tmp_path / "p.yaml").open("w") as writing:
+        writing.write("tasks:\n")
+        writing.flush()
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (130, "", "")
+
+
+def test_an_interrupt_that_is_to_be_ignored_is_ignored(tmp_path: Path) -> None:
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = [
+        PROGRAM[0],
+        "-c",
+        ignoring,
+        *PROGRAM,
+        "run",
+        str(tmp_path / "p.yaml"),
+        "--store",
+        str(tmp_path / "store"),
+    ]
+    os.mkfifo(tmp_path / "p.yaml")
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with (tmp_path / "p.yaml").open("w") as writing:
+        child.send_signal(signal.SIGINT)
+        writing.write("tasks: {a: {value: done}}\n")
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (0, "done\n"), err
+
+
 # ---- streams that are closed ------------------------------------------------------------------------
 
 

@@ -68,7 +68,7 @@ async def run_async(
     with Store.open(directory) as history:
         wanted = resume if isinstance(resume, str) else None
         stored = find_run(history, wanted, load_file(str(path)).key if wanted is None else None)
-        if stored.status == "succeeded":
+        if stored.status == "succeeded" and wanted is not None:
             raise UsageError(f"run {stored.record.id} has succeeded: there is nothing to go on with")
         earlier = take_up(history, stored, rerun_interrupted=rerun_interrupted)
         words = said.over(stored.record.options)

@@ -38,6 +38,7 @@ from llmflow.binding.values import Values
 from llmflow.binding.work import Ask, Work
 from llmflow.errors import StoreError
 from llmflow.history.identity import new_run_id
+from llmflow.history.locks import RunLock
 from llmflow.history.store import Store
 from llmflow.protocol import Provider, Starts, Usage
 from llmflow.providers.registry import create
@@ -119,6 +120,8 @@ class RunOptions:
     """False: neither prompts nor answers nor inputs go into the history, and nobody can go on with the run."""
     views: Sequence[View] = ()
     handle_signals: bool = False
+    delivers: bool = False
+    """True: outputs of a run that succeeds are still to be delivered when it has ended (see `RunResult.lock`)."""
     approved: Mapping[str, bool] = field(default_factory=dict)
     ask: Ask | None = None
     earlier: Earlier | None = None
@@ -155,6 +158,9 @@ class RunResult:
     """Tasks that were left out of the run although no earlier answer of theirs is there."""
     unsaved: StoreError | None = None
     """Why the last of it could not be written into the history."""
+    lock: RunLock | None = None
+    """With `RunOptions.delivers`, of a run that succeeded: to be released once its outputs are out. A process that
+    dies before, or leaves it, has them delivered by the next `run --resume`."""
 
 
 async def execute(compiled: Compiled, options: RunOptions) -> RunResult:
@@ -325,7 +331,7 @@ class _Run:
         result = self._result(status, received)
         if self.recording is not None:
             try:
-                self.recording.finish(status, result.summary, result.document)
+                return replace(result, lock=self.recording.finish(status, result.summary, result.document))
             except StoreError as error:  # what was paid for is known: whoever asked shall have it
                 return replace(result, exit_code=error.exit_code, unsaved=error)
         return result

@@ -12,6 +12,7 @@ from llmflow.binding.compile import Compiled
 from llmflow.binding.nodes import Nodes
 from llmflow.binding.sampling import Sampling
 from llmflow.history.journal import Journal
+from llmflow.history.locks import RunLock
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
 from llmflow.language.rows import Rows
 from llmflow.protocol import Usage
@@ -44,6 +45,7 @@ class Recording:
     ) -> None:
         assert options.store is not None
         self._compiled, self._nodes, self._content = compiled, nodes, options.keep_content
+        self._delivers = options.delivers and options.keep_content
         self._sampling, self._started_at = sampling, started_at
         self._began: dict[int, ev.AttemptStarted] = {}
         if options.earlier is not None:
@@ -141,15 +143,20 @@ class Recording:
             self._journal.sample(sample)
             self._began.pop(started.attempt, None)  # one attempt has one sample, also if its answer makes it fail
 
-    def finish(self, status: str, summary: RunSummary, document: Mapping[str, Any]) -> None:
-        """Commit how the run ended, and let go of it. Raises StoreError if the writer has failed, now or earlier."""
+    def finish(self, status: str, summary: RunSummary, document: Mapping[str, Any]) -> RunLock | None:
+        """Commit how the run ended, and let go of it: unless it has succeeded and its outputs are to be delivered.
+
+        Gives the lock of such a run. Raises StoreError if the writer has failed, now or earlier.
+        """
+        delivers = self._delivers and status == "succeeded"
         if not self._content:
             tasks = {n: {k: v for k, v in task.items() if k != "error"} for n, task in document["tasks"].items()}
             document = {**document, "outputs": None, "tasks": tasks, "problem": None}
         try:
             self._journal.finish(RunOutcome(status, time.time(), summary.makespan, document))
         finally:
-            self._journal.close()
+            self._journal.close(keep_lock=delivers)
+        return self._journal.lock if delivers else None
 
     def close(self) -> None:
         """Commit what is queued and let go of the run, unless `finish` has. Raises StoreError if that fails."""

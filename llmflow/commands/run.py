@@ -25,6 +25,7 @@ from llmflow.commands.asking import at_terminal, given_approvals
 from llmflow.commands.console import as_json, deliver, say
 from llmflow.errors import LlmflowError, OutputClosed, StoreError, UsageError
 from llmflow.history.location import store_dir
+from llmflow.history.locks import RunLock
 from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
 from llmflow.language.inputs import check_inputs, parse_given
@@ -72,7 +73,7 @@ class RunCommand:
                 if self.resume:
                     history = self._open(stack)
                     stored = self._stored(history)
-                    if stored.outcome is not None and stored.status == "succeeded":
+                    if _has_all(stored):
                         return self._print_again(history, stored)
                 result, lost = self._carry_out(stack, history, stored)
         except StoreError as error:
@@ -84,7 +85,10 @@ class RunCommand:
             say(f"error: {result.document['problem']}")
         if result.status != "succeeded" and result.unsaved is None:
             say(self._way_on(result))
-        self._print(result.document)
+        if result.lock is not None:
+            self._hand_over(result.lock, result.document, result.exit_code)
+        else:
+            self._print(result.document)
         if result.unsaved is not None:
             raise self._with_a_way_on(result.unsaved)
         if lost is not None:
@@ -139,6 +143,7 @@ class RunCommand:
             keep_content=not self.no_content,
             views=views,
             handle_signals=True,
+            delivers=True,
             approved=approved,
             ask=at_terminal(),
             earlier=earlier,
@@ -216,10 +221,21 @@ class RunCommand:
     def _print_again(self, history: Store, stored: StoredRun) -> int:
         """A run that was stopped between its last word to the history and its outputs has nothing left to do."""
         assert stored.outcome is not None
-        with history.lock_run(stored.record.id):
-            say(f"run {stored.record.id} has succeeded already: these are its outputs")
-        self._print(stored.outcome.summary)
+        lock = history.lock_run(stored.record.id)
+        say(f"run {stored.record.id} has succeeded already: these are its outputs")
+        self._hand_over(lock, stored.outcome.summary, 0)
         return 0
+
+    def _hand_over(self, lock: RunLock, document: Mapping[str, Any], exit_code: int) -> None:
+        """Print the outputs of a run that has succeeded; it is done with when they are out and the exit code is 0."""
+        with lock:
+            try:
+                self._print(document)
+            except StoreError as error:
+                error.run = document["run"]
+                raise self._with_a_way_on(error) from error
+            if exit_code:
+                lock.leave()
 
     def _print(self, document: Mapping[str, Any]) -> None:
         """Outputs on standard output: text raw, data as JSON; with `--json` the whole document."""
@@ -230,6 +246,11 @@ class RunCommand:
             deliver(outputs, self.output)
         else:
             deliver(as_json(outputs), self.output)
+
+
+def _has_all(stored: StoredRun) -> bool:
+    """True where nothing is left to be done but to print outputs."""
+    return stored.outcome is not None and stored.status == "succeeded" and not stored.outcome.summary.get("problem")
 
 
 def _with_time_of_all_parts(result: RunResult, history: Store) -> RunResult:

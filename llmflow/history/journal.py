@@ -136,7 +136,7 @@ class Journal:
     def _open(self, store: Store, run_id: str, opening: Callable[[], RunRecord | Earlier]) -> None:
         """`opening` is asked when nobody else can be at the run any more."""
         self.run_id = run_id
-        self._lock = store.lock_run(run_id)
+        self.lock = store.lock_run(run_id)
         self._queue: SimpleQueue[_HandOver] = SimpleQueue()
         self._position = 0
         self._committed = 0
@@ -155,7 +155,7 @@ class Journal:
             self._thread = threading.Thread(target=self._work, name=f"llmflow journal {run_id}", daemon=True)
             self._thread.start()
         except BaseException:
-            self._lock.release()
+            self.lock.release()
             raise
 
     # ---- handing over -----------------------------------------------------------------------------
@@ -227,16 +227,18 @@ class Journal:
         if self._failure is not None:
             raise self._failure
 
-    def close(self) -> None:
+    def close(self, *, keep_lock: bool = False) -> None:
         """Commit what is queued, stop the writer, free the run's lock. May be called twice.
 
-        Raises StoreError if the writer has failed, now or earlier.
+        `keep_lock`: the caller goes on holding `lock`. Raises StoreError if the writer has failed, now or
+        earlier; the lock is free then.
         """
         if not self._closed:
             self._closed = True
             self._queue.put(_Flush(last=True))
             self._thread.join()
-            self._lock.release()
+            if not keep_lock or self._failure is not None:
+                self.lock.release()
             if self._failure is not None:
                 raise self._failure
             self._failure = StoreError(f"the journal of run {self.run_id} is closed")

@@ -61,7 +61,11 @@ class Gate:
 
 
 class RunLock:
-    """This process alone works on one run, until `release` or its death. Raises StoreLocked naming the holder."""
+    """This process alone works on one run, until `release`, `leave` or its death.
+
+    Its file outlives a holder that died or left: something of the run is still to be done (`Store.was_cut_off`).
+    As a context it is left where the block fails. Raises StoreLocked naming the holder.
+    """
 
     def __init__(self, path: Path, run_id: str) -> None:
         self._path = path
@@ -91,12 +95,20 @@ class RunLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release()
+        if error is None:
+            self.release()
+        else:
+            self.leave()
 
     def release(self) -> None:
-        """Let others at the run. May be called twice."""
+        """Let others at the run: nothing is left to be done. May be called twice, or after `leave`."""
         if self._file >= 0:
             self._path.unlink(missing_ok=True)
+            self.leave()
+
+    def leave(self) -> None:
+        """Let others at the run as death would: they see that it was not brought to its end. May be called twice."""
+        if self._file >= 0:
             os.close(self._file)
             self._file = -1
 

@@ -69,7 +69,7 @@ class Store:
         return holder_of(self._lock_file(run_id))
 
     def was_cut_off(self, run_id: str) -> bool:
-        """True where the process that worked on the run died before it could let go of it."""
+        """True where the process that worked on the run died, or left, before all was done: outputs included."""
         return self._lock_file(run_id).exists() and self.holder(run_id) is None
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:

@@ -101,6 +101,10 @@ def find_model(environment: Mapping[str, str], source: ModelFile = EMBEDDED) -> 
     return path if path.is_file() and _is_checked(path, source) else None
 
 
+_FETCHING = ".fetch-"
+"""What the names of folders begin with that hold a download under way."""
+
+
 def fetch_model(report: Report | None, environment: Mapping[str, str], source: ModelFile = EMBEDDED) -> Path:
     """The model's file, fetched first if need be; of two processes that ask at once one fetches.
 
@@ -116,7 +120,9 @@ def fetch_model(report: Report | None, environment: Mapping[str, str], source: M
             found = find_model(environment, source)  # another process may have been faster
             if found is not None:
                 return found
-            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=directory) as work:
+            for left in directory.glob(f"{_FETCHING}*"):  # of a process that was ended while it had the lock
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=_FETCHING, dir=directory) as work:
                 return _fetch(directory, Path(work), report, environment, source)
     except OSError as error:
         raise SetupError(

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGINT,)
 
@@ -38,22 +39,23 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         self._loop = asyncio.get_running_loop()
-        self._installed: list[int] = []
+        self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is signal.SIG_IGN:
+                before = signal.getsignal(number)
+                if before is signal.SIG_IGN:
                     continue
                 self._loop.add_signal_handler(number, self._on_signal, number)
-                self._installed.append(number)
+                self._before[number] = before
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number in self._installed:
+        for number, before in self._before.items():
             self._loop.remove_signal_handler(number)
-            if self.received:  # the process is on its way out: one more signal ends it with the same code
-                signal.signal(number, self._end)
+            # Where one came, the process is on its way out: one more signal ends it with the same code.
+            signal.signal(number, self._end if self.received else before)
         if self._deadline is not None:
             self._deadline.cancel()
 
