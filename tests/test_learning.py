@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, log, sqrt
 from random import Random
 from statistics import fmean, median
@@ -15,7 +16,7 @@ from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.learning import Learner, Subject
 from llmflow.scheduling.lengths import Lengths
 from llmflow.scheduling.regression import TokenRegression, Work
-from llmflow.scheduling.shrinkage import NORMAL_SHAPE, UNKNOWN_VARIANCE, Seen, population, seen, shape
+from llmflow.scheduling.shrinkage import NORMAL_SHAPE, UNKNOWN_VARIANCE, Belief, Looks, Seen, population, seen, shape
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,73 @@ def test_a_task_given_to_another_model_keeps_its_place_among_the_tasks_of_that_m
     new = [Sample(t, noisy(dice, m / 10, 0.1), model="m/new") for t, m in means.items() if t != "long"]
     estimate = Learner([*old, *new]).estimate(of("long", model="m/new"))
     assert 3.0 < estimate.mean < 8.0
+
+
+def test_the_first_sample_on_another_model_is_heard_once_not_twice() -> None:
+    """`long` takes 40 s on both models and is the only task that was given to the new one."""
+    means = {"short": 4.0, "mid": 10.0, "long": 40.0}
+    for tokens in (None, 7):
+
+        def sample(task: str, model: str, tokens: int | None = tokens) -> Sample:
+            return Sample(task, means[task], model=model, input_tokens=tokens, output_tokens=tokens)
+
+        learner = Learner(sample(task, "m/old") for _ in range(3) for task in means)
+        for _ in range(4):
+            assert learner.estimate(of("long", model="m/new")).mean == pytest.approx(40.0, rel=0.2)
+            learner.update(sample("long", "m/new"))
+
+
+def moved_to_another_model(dice: Random, factor: float, others: int, on_both: int, tokens: bool) -> list[float]:
+    """The error of the estimate (as a logarithm) after 0, 1, 2 and 3 samples on a model so many times as slow."""
+    means = [exp(dice.gauss(2.0, 1.0)) for _ in range(others + 1)]
+
+    def sample(task: int, model: str, factor: float) -> Sample:
+        told = (100, round(20 * means[task])) if tokens else (None, None)
+        seconds = noisy(dice, factor * means[task], 0.05)
+        return Sample(f"t{task}", seconds, model=model, input_tokens=told[0], output_tokens=told[1])
+
+    learner = Learner(sample(task, "m/old", 1.0) for _ in range(3) for task in range(others + 1))
+    for task in range(1, on_both + 1):
+        learner.update(sample(task, "m/new", factor))
+    errors = []
+    for _ in range(4):
+        errors.append(log(learner.estimate(of("t0", model="m/new")).mean / (factor * means[0])))
+        learner.update(sample(0, "m/new", factor))
+    return errors
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["no tokens", "tokens"])
+@pytest.mark.parametrize(("others", "on_both"), [(0, 0), (1, 0), (10, 0), (2, 1), (10, 1), (10, 5)])
+def test_samples_on_another_model_make_the_estimate_better_from_the_first_on(
+    others: int, on_both: int, tokens: bool
+) -> None:
+    every = []
+    for factor in (1.0, 2.0, 0.5):
+        tried = [moved_to_another_model(Random(seed), factor, others, on_both, tokens) for seed in range(20)]
+        errors = [sqrt(fmean(e * e for e in some)) for some in zip(*tried, strict=True)]
+        assert all(after < before + 0.1 for before, after in pairwise(errors))
+        assert errors[0] < (0.4 if factor == 1.0 else 0.9)
+        assert errors[3] < 0.13
+        every.append(errors)
+    on_average = [fmean(errors) for errors in zip(*every, strict=True)]
+    assert on_average == sorted(on_average, reverse=True)
+
+
+def test_what_other_tasks_took_on_both_models_tells_how_much_faster_the_new_one_is() -> None:
+    """Tasks that only the new model has seen are short; those on both take half as long there."""
+    both = [Sample(f"t{n}", 10.0 / k, model=m) for n in range(5) for m, k in (("m/old", 1), ("m/new", 2))]
+    only = [Sample(f"s{n}", 0.1, model="m/new") for n in range(5)]
+    estimate = Learner([*both, *only, *(Sample("a", 40.0, model="m/old") for _ in range(5))]).estimate
+    assert estimate(of("a", model="m/new")).mean == pytest.approx(20.0, rel=0.25)
+
+
+def test_a_look_that_is_left_out_says_nothing() -> None:
+    looks = Looks()
+    looks.add("a", 1.0, 0.5)
+    looks.add("b", 3.0, 0.5)
+    assert looks.without([]) == Belief(2.0, 0.25)
+    assert looks.without(["a", "unknown"]) == Belief(3.0, 0.5)
+    assert looks.without(["a", "b"]) is None
 
 
 def test_a_new_task_on_a_known_model_is_judged_by_the_models_other_tasks() -> None:

@@ -25,7 +25,17 @@ from llmflow.scheduling.estimates import Estimate, Source
 from llmflow.scheduling.lengths import Lengths
 from llmflow.scheduling.regression import TokenRegression
 from llmflow.scheduling.series import LATEST, Attempt, Series
-from llmflow.scheduling.shrinkage import NORMAL_SHAPE, Belief, Population, Seen, corrected, population, shape, tides
+from llmflow.scheduling.shrinkage import (
+    NORMAL_SHAPE,
+    Belief,
+    Looks,
+    Population,
+    Seen,
+    corrected,
+    population,
+    shape,
+    tides,
+)
 from llmflow.scheduling.worlds import Doubt
 
 UNIT = 1.0
@@ -39,6 +49,9 @@ TEMPLATE_VARIANCE = 0.1
 
 MODEL_VARIANCE = 0.15
 """How far a task moves against its model's other tasks when it is given to another model: half as long again."""
+
+SPEED_VARIANCE = 0.2
+"""How far two models are believed to differ in speed before any task says so: half as long again."""
 
 RESIDUAL_BETWEEN = 0.3
 """How far tasks of one model are believed to lie apart once tokens and load are accounted for."""
@@ -120,19 +133,22 @@ class _Model:
         self.regression: TokenRegression | None = None
         self.lengths: Lengths | None = None
         self.population = Population()
+        self.levels = Looks()
+        """Where its series lie, each a look at the model's centre."""
         self.shape: tuple[float, ...] = NORMAL_SHAPE
         self.evidence = 0
         self.item_share = 1 - ITEM_SHARE
         """Share of the spread within a task that is left when the item is known."""
         self.chars_per_token = 4.0
+        self.version = 0
+        """How often it was fitted."""
         self._fitted = 0
-        self._version = 0
 
     def refresh(self) -> None:
         """Fit again when there is an eighth more to learn from: O(1) amortised per sample."""
         if self.taught > self._fitted + self._fitted // 8:
             self._fitted = self.taught
-            self._version += 1
+            self.version += 1
             self._fit_tokens()
             for series in self.series:
                 self.settle(series)
@@ -141,7 +157,7 @@ class _Model:
 
     def settle(self, series: Series) -> None:
         """Bring a series up to date with what was added to it."""
-        series.settle(self.regression, self._version)
+        series.settle(self.regression, self.version)
 
     def _fit_tokens(self) -> None:
         told = [works for series in self.series if (works := series.works(LATEST))]
@@ -164,6 +180,10 @@ class _Model:
         self.population = population([s.seen(pooled) for s in known], **between)
         pooled = self.population.variance
         self.population = replace(self.population, tides=tides(s.of_runs() for s in known))
+        self.levels = Looks()
+        for s in known:
+            summary = s.seen(pooled)
+            self.levels.add(s, summary.level, self.population.between + summary.variance(pooled) / summary.count)
         residuals = [z for s in known for z in s.standardised(pooled)[-max(5, SHAPE_SAMPLES // len(known)) :]]
         self.shape, self.evidence = shape(NORMAL_SHAPE, residuals), len(residuals)
         repeats = sum(s.repeats for s in known)
@@ -214,6 +234,7 @@ class Learner:
         self._tasks: dict[str, dict[tuple[str, str], Series]] = {}
         self._foreign: dict[tuple[str, str, str], Series] = {}
         self._everyone = _Model()
+        self._pairs: dict[tuple[str, str], tuple[tuple[int, int], Looks]] = {}
         for sample in others:
             place = (sample.task, sample.model, sample.template)
             if place not in self._foreign:
@@ -283,7 +304,7 @@ class Learner:
         middle = fmean(baseline)
         found = self._general(model, subject, middle)
         if relative is not None:
-            self._learn_from_relative(found, relative, model, subject, middle)
+            self._learn_from_relative(found, relative, subject, middle)
         if series is not None:
             self._learn_from_own(found, series, model, subject.item, middle)
         lengths = tuple(b - middle for b in baseline)
@@ -361,9 +382,7 @@ class Learner:
                 found.variance = found.spread = spread
         return found
 
-    def _learn_from_relative(
-        self, found: _Prediction, relative: Series, model: _Model, subject: Subject, middle: float
-    ) -> None:
+    def _learn_from_relative(self, found: _Prediction, relative: Series, subject: Subject, middle: float) -> None:
         theirs = self._models[relative.model]
         theirs.refresh()
         theirs.settle(relative)
@@ -371,18 +390,55 @@ class Learner:
         summary = relative.seen(pooled)
         doubt = summary.variance(pooled) / summary.count
         at = fmean(self._baselines(theirs, relative, subject))
-        level = at + summary.level
-        if relative.model == subject.model:
+        if relative.template != subject.template:
             doubt += TEMPLATE_VARIANCE
-        elif model.population.samples and subject.model in self._models:
-            level += middle + model.population.centre - at - theirs.population.centre
-            doubt += MODEL_VARIANCE
-        else:
-            doubt += MODEL_VARIANCE + TEMPLATE_VARIANCE
-        found.level = found.prior = corrected(found.level, level, doubt)
+        if relative.model != subject.model:
+            shift = self._shift(relative.model, subject, middle - at)
+            at += shift.mean
+            doubt += MODEL_VARIANCE + shift.variance
+        found.level = found.prior = corrected(found.level, at + summary.level, doubt)
         found.variance = found.spread = summary.variance(found.variance)
         found.is_common = False
         found.source, found.samples = "task", summary.count
+
+    def _shift(self, old: str, subject: Subject, apart: float) -> Belief:
+        """By how much longer the subject's model takes than model `old`, by what *other* tasks tell; as a logarithm.
+
+        `apart`: the difference of the baselines. The subject's own samples on its model are heard
+        later, as such: were they heard here too they would count twice.
+        """
+        none = Belief(0.0, SPEED_VARIANCE)
+        before, now = self._models[old], self._models.get(subject.model)
+        own = self._tasks[subject.task].values()
+        if now is None or (before.regression is None) is not (now.regression is None):
+            return none
+        here, there = now.levels.without(own), before.levels.without(own)
+        if here is None:
+            return none
+        both = self._on_both(old, subject.model).without([subject.task])
+        if both is None and there is not None:
+            both = Belief(here.mean - there.mean, here.variance + there.variance)
+        found = none if both is None else corrected(none, both.mean, both.variance)
+        return Belief(apart + found.mean, found.variance)
+
+    def _on_both(self, old: str, new: str) -> Looks:
+        """How much longer each task takes on `new` whose prompt both models were given; as fresh as their fits."""
+        before, now = self._models[old], self._models[new]
+        version = before.version, now.version
+        if self._pairs.get((old, new), (None,))[0] != version:
+            looks = Looks()
+            for task, series_of in self._tasks.items():
+                for (model, template), series in series_of.items():
+                    other = series_of.get((old, template)) if model == new else None
+                    if other is None or not series.residuals or not other.residuals:
+                        continue
+                    a, b = other.seen(before.population.variance), series.seen(now.population.variance)
+                    doubt = a.variance(before.population.variance) / a.count
+                    doubt += b.variance(now.population.variance) / b.count
+                    looks.add(task, b.level - a.level, MODEL_VARIANCE + doubt)
+                    break
+            self._pairs[old, new] = version, looks
+        return self._pairs[old, new][1]
 
     def _learn_from_own(
         self, found: _Prediction, series: Series, model: _Model, item_key: str | None, middle: float

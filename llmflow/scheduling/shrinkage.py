@@ -16,7 +16,7 @@ residuals, the normal's while there are few, then the population's, then the key
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 from statistics import NormalDist
@@ -82,6 +82,28 @@ def corrected(prior: Belief, level: float, doubt: float) -> Belief:
     """The prior after a look at `level`; one that is contradicted too loudly counts for less."""
     needed = (level - prior.mean) ** 2 / SURPRISE - doubt
     return Belief(prior.mean, max(prior.variance, needed)).and_seen(level, doubt)
+
+
+class Looks:
+    """Independent looks at one number, of which some may be left out; each has a key."""
+
+    def __init__(self) -> None:
+        self._each: dict[Hashable, tuple[float, float]] = {}
+        self._weight = self._sum = 0.0
+
+    def add(self, key: Hashable, mean: float, variance: float) -> None:
+        """`variance`: the look's own, more than 0. No key comes twice."""
+        self._each[key] = weight, product = 1 / variance, mean / variance
+        self._weight += weight
+        self._sum += product
+
+    def without(self, keys: Iterable[Hashable]) -> Belief | None:
+        """What the others say together; None if there are none. O(keys)."""
+        left_out = [self._each[key] for key in keys if key in self._each]
+        if len(left_out) == len(self._each):
+            return None
+        weight = self._weight - sum(w for w, _ in left_out)
+        return Belief((self._sum - sum(p for _, p in left_out)) / weight, 1 / weight)
 
 
 @dataclass(frozen=True, slots=True)
