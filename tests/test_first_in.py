@@ -6,12 +6,13 @@ from random import Random
 
 import pytest
 
+from llmflow.reports.lower_bound import lower_bound_of
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.first_in import first_in_makespan
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.names import Names
 from llmflow.scheduling.pools import CONTROL, PoolSpec
-from llmflow.scheduling.realised import realised_graph
+from llmflow.scheduling.realised import FanOut, realised_graph
 from llmflow.scheduling.simulate import simulate
 from llmflow.scheduling.sparse_rows import SparseRows
 from llmflow.scheduling.state import RunState
@@ -36,6 +37,17 @@ def test_it_takes_as_long_as_the_simulator_says(seed: int) -> None:
     assert first_in_makespan(graph, durations, pool_of, pools, workers) == simulated(
         graph, durations, pool_of, pools, workers
     )
+
+
+@pytest.mark.parametrize(("sizes", "takes"), [((0,), 6.0), ((3, 0), 6.0)])
+def test_items_that_may_not_all_be_under_way_come_one_after_the_other(sizes: tuple[int, ...], takes: float) -> None:
+    graph = Graph.of({"beside": [], **{f"each[{k}]": [] for k in range(5)}, "last": ["each[4]"]})
+    pools = [PoolSpec(f"p{i}", size) for i, size in enumerate(sizes)]
+    fan_outs = [FanOut(2, [range(1, 3), range(3, 6)])]
+    durations = [2.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0]
+    assert first_in_makespan(graph, durations, [0] * 7, pools, 0, fan_outs) == takes
+    assert first_in_makespan(graph, durations, [0] * 7, pools, 0) == {1: 3.0, 2: 5.0}[len(sizes)]
+    assert lower_bound_of(graph, durations, [0] * 7, pools, 0, fan_outs).value >= 4.5
 
 
 def test_a_graph_that_has_grown_reads_like_one_of_plain_edges() -> None:

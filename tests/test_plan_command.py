@@ -249,7 +249,12 @@ def test_a_run_without_any_estimate_has_no_forecast(tmp_path: Path) -> None:
         "samples": 0,
         "evidence": [],
     }
-    assert stored_forecast(tmp_path / "store") == {"tokens": None, "timeouts": {}, "decision": decision}
+    assert stored_forecast(tmp_path / "store") == {
+        "tokens": None,
+        "timeouts": {},
+        "decision": decision,
+        "layout": {"finals": [], "own_workers": []},
+    }
     unknown = plan_of(file, "--store", str(tmp_path / "elsewhere"))
     assert (unknown["p50"], unknown["criticality"], unknown["estimated"]) == (None, None, False)
 
@@ -374,6 +379,7 @@ def test_items_that_may_not_all_be_under_way_at_once_are_planned_one_after_the_o
     compiled = bind(load_file(str(file)), model_choice(()), None)
     result = run_in_process(compiled, None)
     assert plan["makespan"] == 9.0 == pytest.approx(result.summary.makespan)
+    assert (result.summary.lower_bound, result.summary.fifo_makespan) == pytest.approx((9.0, 9.0))
     begun = {row["task"]: row["start"] for row in plan["schedule"]}
     assert [begun[f"each[{k}]"] for k in range(7)] == [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 4.0]
 

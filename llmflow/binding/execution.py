@@ -427,6 +427,7 @@ class _Run:
             usage,
             workers=self.compiled.workers,
             left_out=self.finals,
+            cap_of=lambda group: self.compiled.specs[self.compiled.graph.stages[group]].item_workers,
         )
         outputs, problem = printed(self.nodes.root, self.values)
         document = run_json(summary, self.state, run=self.id, outputs=outputs, usage=usage)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isnan, nan
 
@@ -21,7 +21,7 @@ from llmflow.reports.spans import Span, Spans, seconds_held
 from llmflow.scheduling.first_in import first_in_makespan
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import CONTROL, PoolSpec
-from llmflow.scheduling.realised import realised_graph
+from llmflow.scheduling.realised import capped_fan_outs, realised_graph
 from llmflow.scheduling.state import RunState, Status
 
 
@@ -92,16 +92,19 @@ def summarise(
     *,
     workers: int = 0,
     left_out: Container[int] = (),
+    cap_of: Callable[[int], int] = lambda group: 0,
 ) -> RunSummary:
     """Sum up a run whose story `state` and `story` have seen to its end. `workers` caps the run, 0 = no cap.
 
-    `left_out`: tasks that are not the run's time (those of `finally`).
+    `left_out`: tasks that are not the run's time (those of `finally`). `cap_of(group)`: how many of the items of a
+    `foreach` may hold a worker at once, 0 = no cap.
     """
     graph = realised_graph(state)
     spans = story.spans.without(left_out)
     held, pool_of = _realised(graph, spans)
     makespan = makespan_of(state, left_out)
-    bound = lower_bound_of(graph, held, pool_of, pools, workers)
+    fan_outs = capped_fan_outs(state, cap_of)
+    bound = lower_bound_of(graph, held, pool_of, pools, workers, fan_outs)
     path = realised_path(graph, state, spans)
     return RunSummary(
         status=state.finished,
@@ -110,7 +113,7 @@ def summarise(
         lower_bound=bound.value,
         bound_kind=bound.kind,
         ratio=makespan / bound.value if bound.value else nan,
-        fifo_makespan=first_in_makespan(graph, held, pool_of, pools, workers),
+        fifo_makespan=first_in_makespan(graph, held, pool_of, pools, workers, fan_outs),
         critical_path=tuple(graph.names[step.task] for step in path),
         causes=tuple(step.cause for step in path),
         pools=_use(spans, pools, makespan),

@@ -8,11 +8,13 @@ of integers: 20 bytes a task, where the simulator takes 500.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from llmflow.scheduling.graph import Graph
 from llmflow.scheduling.pools import PoolSpec
+from llmflow.scheduling.realised import FanOut
 
 
 def first_in_makespan(
@@ -21,11 +23,15 @@ def first_in_makespan(
     pool_of: Sequence[int],
     pools: Sequence[PoolSpec],
     workers: int = 0,
+    fan_outs: Sequence[FanOut] = (),
 ) -> float:
-    """Seconds. `pool_of[t]` is -1 for a step that holds no worker and takes no time; `workers` caps the run."""
-    if not workers and not any(pool.size for pool in pools):
+    """Seconds. `pool_of[t]` is -1 for a step that holds no worker and takes no time; `workers` caps the run.
+
+    Items of `fan_outs` queue when one before them has let go of its worker.
+    """
+    if not workers and not fan_outs and not any(pool.size for pool in pools):
         return _unlimited(graph, durations, pool_of)
-    return _Queues(graph, durations, pool_of, pools, workers).makespan()
+    return _Queues(graph, durations, pool_of, pools, workers, fan_outs).makespan()
 
 
 def _unlimited(graph: Graph, durations: Sequence[float], pool_of: Sequence[int]) -> float:
@@ -49,6 +55,7 @@ class _Queues:
         pool_of: Sequence[int],
         pools: Sequence[PoolSpec],
         workers: int,
+        fan_outs: Sequence[FanOut],
     ) -> None:
         self._dependents, self._durations, self._pool_of = graph.dependents, durations, pool_of
         self._pending = array("i", map(len, graph.dependencies))
@@ -60,6 +67,10 @@ class _Queues:
         self._heads = [0] * len(pools)
         self._entered = 0
         self._steps: list[int] = []
+        self._fan_out_of = {t: number for number, each in enumerate(fan_outs) for ids in each.items for t in ids}
+        self._places = [each.cap for each in fan_outs]
+        """Per fan-out: how many more of its items may queue or hold a worker."""
+        self._waiting: list[deque[int]] = [deque() for _ in fan_outs]
 
     def makespan(self) -> float:
         running: list[tuple[float, int, int]] = []
@@ -87,6 +98,8 @@ class _Queues:
                 for task in ended:
                     self._free[self._pool_of[task]] += 1
                 self._room += len(ended)
+                if self._places:
+                    self._let_follow(ended)
             self._settle(ended)
 
     def _oldest(self) -> int:
@@ -106,11 +119,26 @@ class _Queues:
                 if not pending[d]:
                     self._enter(d)
 
+    def _let_follow(self, ended: Sequence[int]) -> None:
+        """Items that waited for these, of which no more might be under way, may queue now."""
+        for task in ended:
+            fan_out = self._fan_out_of.get(task, -1)
+            if fan_out >= 0:
+                self._places[fan_out] += 1
+                if self._waiting[fan_out]:
+                    self._enter(self._waiting[fan_out].popleft())
+
     def _enter(self, task: int) -> None:
         pool = self._pool_of[task]
         if pool < 0:
             self._steps.append(task)
             return
+        fan_out = self._fan_out_of.get(task, -1) if self._places else -1
+        if fan_out >= 0:
+            if not self._places[fan_out]:
+                self._waiting[fan_out].append(task)
+                return
+            self._places[fan_out] -= 1
         self._queues[pool].append(task)
         self._entries[pool].append(self._entered)
         self._entered += 1

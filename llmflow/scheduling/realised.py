@@ -8,8 +8,8 @@ items must not cost more when it is summed up than while it went on.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 from llmflow.scheduling.graph import CycleError, Graph
 from llmflow.scheduling.state import RunState
@@ -83,6 +83,23 @@ class RealisedGraph(Graph):
         if len(order) < len(pending):
             raise CycleError([self.names[t] for t in self._cycle(pending)])
         return order
+
+
+class FanOut(NamedTuple):
+    """Items of one `foreach`, of which no more than `cap` may hold a worker at once."""
+
+    cap: int
+    items: Sequence[range]
+
+
+def capped_fan_outs(state: RunState, cap_of: Callable[[int], int]) -> list[FanOut]:
+    """Each `foreach` that had more items than it may have under way. `cap_of(group)` is 0 where there is no cap."""
+    items: dict[int, list[range]] = {}
+    for first, size, parent in state.grown:
+        if parent >= 0 and cap_of(parent):
+            items.setdefault(parent, []).append(range(first, first + size))
+    found = [FanOut(cap_of(parent), ranges) for parent, ranges in items.items()]
+    return [fan_out for fan_out in found if fan_out.cap < sum(map(len, fan_out.items))]
 
 
 def realised_graph(state: RunState) -> Graph:
