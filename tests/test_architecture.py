@@ -23,6 +23,7 @@ LEVELS = (
     ("binding",),
     ("language", "runtime", "providers", "history", "views", "reports"),
     ("scheduling",),
+    ("redaction",),
     ("environment", "quantities", "sanitise", "standard_streams"),
     ("protocol",),
     ("errors",),

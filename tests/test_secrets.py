@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -129,3 +131,136 @@ def test_a_key_survives_no_kill(tmp_path: Path) -> None:
         out, _ = child.communicate()
     assert CANARY.encode() not in out
     assert places.with_canary() == []
+
+
+# ---- secrets that go through ------------------------------------------------------------------------
+
+TOKEN = "tok-Zq7Rw2Xy9Lm4Kp1Vb8Nc3Hd6"
+BASIC = base64.b64encode(f"ada:{TOKEN}".encode()).decode()
+
+
+def everything_of(places: Places, store: str, *tasks: str, **environment: str) -> str:
+    """All that commands show of the last run."""
+    looks = [["show", "last"], ["show", "last", "--json"], ["runs", "--json"], ["stats"], ["stats", "--json"]]
+    looks += [["show", "last", task] for task in tasks] + [["show", "last", task, "--json"] for task in tasks]
+    ended = [places.run(*look, "--store", store, **environment) for look in looks]
+    assert {each.code for each in ended} == {0}
+    return "".join(each.out + each.err for each in ended)
+
+
+def pieces_in(text: str, secret: str, least: int = 8) -> list[str]:
+    """What of the secret stands in `text`."""
+    return [secret[at : at + least] for at in range(len(secret) - least + 1) if secret[at : at + least] in text]
+
+
+def test_a_secret_of_the_environment_is_used_and_kept_nowhere(tmp_path: Path) -> None:
+    """In headers, an address, a body, a prompt, arguments, standard input and what all of these give back."""
+    places, store = Places(tmp_path), str(tmp_path / "store")
+    (tmp_path / "code.py").write_text("def back(token):\n    return {'t': [token], token: 1}\n")
+    with FakeServer() as server:
+        server.script(*[Reply(text=f"yours: {CANARY}, {TOKEN}, {BASIC}")] * 9)
+        provider = f"{{kind: openai, base_url: '{server.openai_url}', api_key_env: CANARY_KEY}}"
+        env = "{{ env.API_TOKEN }}"
+        program = 'sh, -c, "cat; echo $MORE; printf $MORE | base64; echo $1; echo $API_TOKEN", sh'
+        given = f'stdin: "{env}", args: ["{env}"], env: {{MORE: "{env}"}}'
+        sent = (
+            f'method: POST, url: "{server.url}/x?t={env}", headers: {{Authorization: "Bearer {env}"}}, json: ["{env}"]'
+        )
+        text = f"""\
+providers: {{p: {provider}}}
+defaults: {{model: p/fake-small, retry: {{max_attempts: 1}}}}
+env: [API_TOKEN]
+tasks:
+  asked: {{prompt: "my token is {env}"}}
+  code: {{python: "code.py:back", with: {{token: "{env}"}}}}
+  program: {{command: [{program}], {given}}}
+  broken: {{command: [sh, -c, "cat >&2; exit 3"], stdin: "x {env}", on_error: continue}}
+  value: {{value: "{{{{ tasks.program.output }}}}"}}
+  checked: {{value: "{env}", output: {{schema: {{a: integer}}}}, on_error: continue}}
+  sent: {{http: {{{sent}}}, on_error: continue}}
+outputs: {{all: "{{{{ tasks.value.output }}}}"}}
+"""
+        path = pipeline(tmp_path, text)
+        environment = {"CANARY_KEY": CANARY, "API_TOKEN": TOKEN}
+        ended = places.run("run", str(path), "--store", store, "--events", "story", "-o", "out.json", **environment)
+        assert ended.code == 0, ended.err
+        said = ended.err + everything_of(places, store, "asked", "code", "program", "sent", **environment)
+        assert TOKEN in json.dumps([seen.body for seen in server.requests])
+    assert "[API_TOKEN]" in (tmp_path / "out.json").read_text()
+    kept = "".join(p.read_bytes().decode("latin-1") for p in tmp_path.rglob("*") if p.is_file())
+    for secret in (TOKEN, CANARY, base64.b64encode(TOKEN.encode()).decode()):
+        assert pieces_in(said + kept, secret) == []
+
+
+def test_headers_that_are_secret_by_their_name_are_not_kept(tmp_path: Path) -> None:
+    places, store = Places(tmp_path), str(tmp_path / "store")
+    headers = ", ".join(f"{name}: 'a {{{{ inputs.who }}}} b'" for name in ("cookie", "X-Api-Key", "X-Session-Token"))
+    text = (
+        f"tasks: {{h: {{http: {{url: 'http://127.0.0.1:PORT/v1/models', headers: {{{headers}, X-Kind: plain}}}}}}}}\n"
+    )
+    with FakeServer() as server:
+        path = pipeline(tmp_path, text.replace("http://127.0.0.1:PORT/v1", server.openai_url))
+        assert places.run("run", str(path), "--store", store, "-i", "who=canary").code == 0
+        shown = json.loads(places.run("show", "last", "h", "--json", "--store", store).out)
+    asked = {said["role"]: said["content"] for said in shown["tasks"][0]["tries"][0]["answer"]["messages"]}
+    assert asked["headers"] == {
+        "cookie": "[not kept]",
+        "X-Api-Key": "[not kept]",
+        "X-Session-Token": "[not kept]",
+        "X-Kind": "plain",
+    }
+
+
+FAILS_ONCE = "  after: {command: [sh, -c, 'cat >got; test -e again'], stdin: '{{ tasks.first.output }}'}"
+
+
+def test_an_answer_that_held_a_secret_is_asked_for_again_and_the_reason_is_told(tmp_path: Path) -> None:
+    """Later tasks work with what was really answered, in the run and in one that goes on."""
+    places, store = Places(tmp_path), str(tmp_path / "store")
+    with FakeServer() as server:
+        server.script(*[Reply(text=f"your key: {CANARY}")] * 2)
+        provider = f"{{kind: openai, base_url: '{server.openai_url}', api_key_env: CANARY_KEY}}"
+        path = pipeline(
+            tmp_path,
+            f"providers: {{p: {provider}}}\ntasks:\n  first: {{prompt: x, model: p/fake-small}}\n{FAILS_ONCE}\n",
+        )
+        assert places.run("run", str(path), "--store", store, CANARY_KEY=CANARY).code == 1
+        assert (tmp_path / "got").read_text() == f"your key: {CANARY}"
+        (tmp_path / "got").unlink()
+        (tmp_path / "again").touch()
+        words = ("run", "--resume", "--rerun-interrupted", "--store", store, "--plain")
+        ended = places.run(*words, CANARY_KEY=CANARY)
+        assert (ended.code, len(server.requests)) == (0, 2)
+    assert "first runs again: its answer held a secret, which the history does not keep\n" in ended.err
+    assert (tmp_path / "got").read_text() == f"your key: {CANARY}"
+    (tmp_path / "got").unlink()
+    assert places.with_canary() == []
+
+
+def test_a_program_that_gave_a_secret_back_does_not_run_again_by_itself(tmp_path: Path) -> None:
+    """It has acted; what it gave is not kept. So whoever resumes the run is asked, as for one that was interrupted."""
+    places, store = Places(tmp_path), str(tmp_path / "store")
+    first = "first: {command: [sh, -c, 'echo ran >>log; printenv API_TOKEN'], retry: {max_attempts: 1}}"
+    path = pipeline(tmp_path, f"env: [API_TOKEN]\ntasks:\n  {first}\n{FAILS_ONCE}\n")
+    assert places.run("run", str(path), "--store", store, API_TOKEN=TOKEN).code == 1
+    (tmp_path / "again").touch()
+    (tmp_path / "got").unlink()
+    waits = places.run("run", "--resume", "--store", store, "--plain", API_TOKEN=TOKEN)
+    assert waits.code == 4
+    why = "first: has done its work, but its answer held a secret, which the history does not keep; it waits\n"
+    assert why in waits.err
+    assert ((tmp_path / "log").read_text(), (tmp_path / "got").exists()) == ("ran\n", False)
+    ended = places.run("run", "--resume", "--rerun-interrupted", "--store", store, API_TOKEN=TOKEN)
+    assert (ended.code, (tmp_path / "log").read_text()) == (0, "ran\nran\n")
+    assert (tmp_path / "got").read_text() == TOKEN
+
+
+def test_an_answer_that_held_a_secret_serves_no_other_run(tmp_path: Path) -> None:
+    places, store = Places(tmp_path), str(tmp_path / "store")
+    tasks = "first: {command: [sh, -c, 'echo ran >>log; printenv API_TOKEN'], cache: {ttl: 1h}}"
+    last = "last: {command: [cat], stdin: '{{ tasks.first.output }}', save: got}"
+    path = pipeline(tmp_path, f"env: [API_TOKEN]\ntasks:\n  {tasks}\n  {last}\n")
+    for _ in range(2):
+        assert places.run("run", str(path), "--store", store, API_TOKEN=TOKEN).code == 0
+        assert (tmp_path / "got").read_text().strip() == TOKEN
+    assert (tmp_path / "log").read_text() == "ran\nran\n"

@@ -12,6 +12,10 @@ from llmflow.errors import FailureKind
 from llmflow.protocol import Usage
 from llmflow.scheduling.events import AttemptStarted
 
+WITHHELD = "withheld"
+"""A part beside the others, the whole key, of an answer that held a secret: what is stored of it is not what was given,
+and it is to be found by no key."""
+
 
 class Key(NamedTuple):
     """What stands for a question: `whole` is a hash of everything that can change the answer.

@@ -12,6 +12,7 @@ from typing import Any
 from llmflow.binding.answered import Key, Reply, key_from, key_of
 from llmflow.binding.files import as_text
 from llmflow.binding.nodes import Node
+from llmflow.binding.secrecy import shown_asked
 from llmflow.errors import CallFailed, FailureKind
 from llmflow.language.pipeline import Task
 from llmflow.protocol import clean_text
@@ -69,7 +70,7 @@ class Code:
         """Carry it out once. Raises CallFailed."""
         task = node.stage.task
         value = await self._carry_out(node, task, asked)
-        return Reply(value, asked, self.key(node, asked))
+        return Reply(value, shown_asked(asked), self.key(node, asked))
 
     async def _carry_out(self, node: Node, task: Task, asked: Any) -> Any:
         folder = node.frame.folder

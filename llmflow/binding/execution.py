@@ -32,6 +32,7 @@ from llmflow.binding.recall import Known, Place, Recall
 from llmflow.binding.recording import Recording
 from llmflow.binding.run_names import RunNames
 from llmflow.binding.sampling import Sampling
+from llmflow.binding.secrecy import redactor_of
 from llmflow.binding.subpipelines import printed
 from llmflow.binding.token_forecast import predict_tokens
 from llmflow.binding.values import Values
@@ -82,7 +83,8 @@ class Held(NamedTuple):
 class Earlier:
     """The earlier part of a run that goes on: its id, answers, calls, the run seconds it took, when it began.
 
-    `in_doubt`: tasks and items that were under way and may have acted. `in_flight`: a sentence on the
+    `in_doubt`: tasks and items that were under way and may have acted, or that have, and whose answer the history
+    could not keep. `in_flight`: a sentence on the
     calls that were under way, empty where there was none.
     """
 
@@ -205,6 +207,7 @@ class _Run:
             expected=lambda: forecast(compiled, self.estimates, options.store, inputs=options.inputs, most=TRIED),
         )
         self.doubled = None if self.decision.holds else hedging(compiled, self.estimates, options.store)
+        self.redactor = redactor_of(compiled, options.environment)
         self.scheduler = Scheduler(
             compiled.graph,
             compiled.specs,
@@ -251,6 +254,7 @@ class _Run:
             cache=options.cache,
             approved=options.approved,
             ask=options.ask,
+            redactor=self.redactor,
         )
         self.sampling = Sampling(compiled, self.nodes, self.started_at)
         self.lessons: Lessons | None = None
@@ -283,6 +287,7 @@ class _Run:
                 self.nodes,
                 options,
                 self.sampling,
+                self.redactor,
                 forecast={
                     **(predicted or {}),
                     "tokens": tokens,
@@ -300,6 +305,7 @@ class _Run:
             publish=self._publish,
             clock=self.clock,
             acknowledged=self.recording.acknowledged if self.recording is not None else None,
+            told=self.redactor.told,
         )
         self.expansion = Expansion(
             self.compiled,
@@ -309,6 +315,7 @@ class _Run:
             now=self.clock.now,
             added=self._added,
             stopping=lambda: bool(self.scheduler.stopping),
+            told=self.redactor.told,
         )
         self._each_view(lambda view: view.start(self.context))
         self.clock.begin()
@@ -386,7 +393,8 @@ class _Run:
             self._note(f"the event loop stood still for {still:.2f} s: {BUSY}")
 
     def _note(self, text: str) -> None:
-        self._each_view(lambda view: view.note(text))
+        told = self.redactor.told(text)
+        self._each_view(lambda view: view.note(told))
 
     def _each_view(self, do: Callable[[View], None]) -> None:
         for view in list(self.views):
@@ -430,6 +438,7 @@ class _Run:
             cap_of=lambda group: self.compiled.specs[self.compiled.graph.stages[group]].item_workers,
         )
         outputs, problem = printed(self.nodes.root, self.values)
+        outputs, problem = self.redactor.data(outputs), self.redactor.told(problem)
         document = run_json(summary, self.state, run=self.id, outputs=outputs, usage=usage)
         if booking is not None:
             document["time"] = booking_json(booking, self.compiled.graph.names)

@@ -80,8 +80,12 @@ class Expansion:
         now: Callable[[], float],
         added: Callable[[range], None],
         stopping: Callable[[], bool],
+        told: Callable[[str], str],
     ) -> None:
-        """`added(ids)` hears of new nodes before the scheduler does. Where the run is `stopping` no item is let in."""
+        """`added(ids)` hears of new nodes before the scheduler does. Where the run is `stopping` no item is let in.
+
+        `told(text)`: what may be said of a failure.
+        """
         self._compiled, self._nodes, self._values = compiled, nodes, values
         self._report, self._now, self._added = report, now, added
         self._groups: dict[int, _Group] = {}
@@ -92,7 +96,7 @@ class Expansion:
         """Groups that have settled, for those that begin later."""
         self._asked = asked_as_a_whole(compiled.stages)
         self._growing = any(stage.item >= 0 for stage in compiled.stages)
-        self._is_stopping = stopping
+        self._is_stopping, self._told = stopping, told
 
     def on_events(self, events: Sequence[ev.Event]) -> None:
         """Groups begin, items that have settled make room and flow on, groups that have settled close what they fed."""
@@ -110,7 +114,7 @@ class Expansion:
         try:
             do(node)
         except CallFailed as failure:
-            self._close(node, failure.detail)
+            self._close(node, self._told(failure.detail))
 
     # ---- beginning --------------------------------------------------------------------------------
 

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from llmflow.binding.answered import Key, Reply
+from llmflow.binding.answered import WITHHELD, Key, Reply
 from llmflow.binding.nodes import Node
 from llmflow.errors import CallFailed, FailureKind
 from llmflow.language.pipeline import Task
 from llmflow.scheduling.events import AttemptStarted
 
 _PARTS = ("model", "prompt", "input", "params", "schema", "code")
+
+_NOT_KEPT = "its answer held a secret, which the history does not keep"
 
 Place = tuple[str, str | None]
 """A task's name and, of an item, its address."""
@@ -44,11 +46,14 @@ class Recall:
     ) -> None:
         """`needed`: tasks that must not be asked for anew; one without an answer fails.
 
-        `interrupted`: what was under way when the earlier part ended.
+        `interrupted`: what was under way when the earlier part ended, or whose answer the history could not keep.
         """
         self._known: dict[Place, deque[Reply]] = {}
+        self._withheld: set[Place] = set()
         for name, address, reply in known:
             self._known.setdefault((name, address), deque()).append(reply)
+            if reply.key is not None and WITHHELD in reply.key.parts:
+                self._withheld.add((name, address))
         self._needed = frozenset(needed)
         self._interrupted = frozenset(interrupted)
         self._told: set[tuple[str, str]] = set()
@@ -79,13 +84,21 @@ class Recall:
             if wanted is not None and wanted.fits(reply.key):
                 return replace(reply, key=wanted)
         del self._known[place]
-        if first is not None and wanted is not None:
-            self._tell(place, what_changed(first.parts, wanted.parts))
+        if first is None or wanted is None or self.is_in_doubt(node):
+            return None
+        same = first.parts.get(WITHHELD) == wanted.whole
+        self._tell(place, _NOT_KEPT if same else what_changed(first.parts, wanted.parts))
         return None
 
     def is_in_doubt(self, node: Node) -> bool:
         """True where the task was under way when the run was interrupted, and may have acted on the world."""
         return (node.stage.name, node.address) in self._interrupted and acts_once(node.stage.task)
+
+    def why_in_doubt(self, node: Node) -> str:
+        """The reason, as the end of a sentence about the task."""
+        if (node.stage.name, node.address) in self._withheld:
+            return f"has done its work, but {_NOT_KEPT}"
+        return "was under way when the run was interrupted and may have done its work"
 
     def _tell(self, place: Place, why: str) -> None:
         name, address = place

@@ -11,11 +11,13 @@ from llmflow.binding.answered import Answered
 from llmflow.binding.compile import Compiled
 from llmflow.binding.nodes import Nodes
 from llmflow.binding.sampling import Sampling
+from llmflow.binding.secrecy import without_secrets
 from llmflow.history.journal import Journal
 from llmflow.history.locks import RunLock
 from llmflow.history.records import AnswerRecord, PoolRecord, RunOutcome, RunRecord, SampleRecord, TaskRecord
 from llmflow.language.rows import Rows
 from llmflow.protocol import Usage
+from llmflow.redaction import Redactor
 from llmflow.scheduling import events as ev
 from llmflow.scheduling.pools import CONTROL
 
@@ -39,6 +41,7 @@ class Recording:
         nodes: Nodes,
         options: RunOptions,
         sampling: Sampling,
+        redactor: Redactor,
         *,
         forecast: Mapping[str, Any],
         version: str,
@@ -46,7 +49,7 @@ class Recording:
         assert options.store is not None
         self._compiled, self._nodes, self._content = compiled, nodes, options.keep_content
         self._delivers = options.delivers and options.keep_content
-        self._sampling, self._started_at = sampling, started_at
+        self._sampling, self._started_at, self._redactor = sampling, started_at, redactor
         self._began: dict[int, ev.AttemptStarted] = {}
         if options.earlier is not None:
             self._journal = Journal.resume(options.store, run)
@@ -138,7 +141,7 @@ class Recording:
         )
         if not self._content:
             record = replace(record, output=None, text=None, messages=None, key="", parts={})
-        self._journal.answer(record)
+        self._journal.answer(without_secrets(record, self._redactor))
         if sample is not None:
             self._journal.sample(sample)
             self._began.pop(started.attempt, None)  # one attempt has one sample, also if its answer makes it fail

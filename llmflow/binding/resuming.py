@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from llmflow.binding.answered import Key, Reply
+from llmflow.binding.answered import WITHHELD, Key, Reply
 from llmflow.binding.execution import Earlier, Held
 from llmflow.binding.recall import Known, Place
 from llmflow.binding.recording import NO_CONTENT
@@ -59,13 +59,15 @@ def find_run(store: Store, wanted: str | None, pipeline: str | None) -> StoredRu
 
 def take_up(store: Store, run: StoredRun, *, rerun_interrupted: bool = False) -> Earlier:
     """What the run has done so far. Its answers serve again in the order in which they came."""
+    answers = list(stories.answers(store, run.record.id))
+    not_kept = [(a.name, a.item) for a in answers if a.answer.accepted and WITHHELD in a.answer.parts]
     return Earlier(
         run=run.record.id,
-        known=[Known(a.name, a.item, _reply(a)) for a in stories.answers(store, run.record.id)],
+        known=[Known(a.name, a.item, _reply(a)) for a in answers],
         held=_held(store, run),
         at=stories.last_at(store, run.record.id),
         started_at=run.record.started_at,
-        in_doubt=() if rerun_interrupted else interrupted(store, run),
+        in_doubt=() if rerun_interrupted else [*interrupted(store, run), *not_kept],
         in_flight=_in_flight(store, run),
     )
 
@@ -134,7 +136,7 @@ def last_outputs(store: Store, pipeline: str, tasks: frozenset[str]) -> Iterator
             return
         found: dict[tuple[str, str | None], StoredAnswer] = {}
         for answer in stories.answers(store, run.record.id):
-            if answer.name in missing and answer.answer.accepted:
+            if answer.name in missing and answer.answer.accepted and WITHHELD not in answer.answer.parts:
                 found[answer.name, answer.item] = answer
         for stored in found.values():
             yield Known(stored.name, stored.item, _reply(stored, keyed=False))

@@ -29,6 +29,7 @@ from llmflow.errors import CallFailed, FailureKind
 from llmflow.language.answers import InvalidAnswer, check_conditions, check_value, read_answer
 from llmflow.language.pipeline import Task
 from llmflow.protocol import Message, Provider, Request, clean_text
+from llmflow.redaction import Redactor
 from llmflow.runtime.attempts import DEFAULT_IDLE, within
 from llmflow.runtime.clock import Clock
 from llmflow.scheduling.estimates import Estimate
@@ -62,6 +63,7 @@ class Work:
         cache: Cache,
         approved: Mapping[str, bool],
         ask: Ask | None,
+        redactor: Redactor,
     ) -> None:
         """`keep(answer)` before its end is reported, `progress(node, tokens)`; `approved`: decisions already made."""
         self._compiled, self._nodes, self._values, self._clock = compiled, nodes, values, clock
@@ -69,7 +71,7 @@ class Work:
         self._keep, self._progress, self._warn = keep, progress, warn
         self._recall, self._approved, self._ask = recall, approved, ask
         recall.say = warn
-        self._cache, self._copied = cache, -1
+        self._cache, self._copied, self._redactor = cache, -1, redactor
         self._loops: dict[int, Loop] = {}
         self._running: dict[int, int] = {}
         self._calls: dict[int, set[int]] = {}
@@ -169,7 +171,7 @@ class Work:
                     return "proceed"
                 name = self._nodes.graph.names[started.task]
                 self.in_doubt.append(name)
-                self._warn(f"{name}: was under way when the run was interrupted and may have done its work; it waits")
+                self._warn(f"{name}: {self._recall.why_in_doubt(node)}; it waits")
                 return "hold"
             if reply.usage is not None:
                 self._values.add_usage(started.task, reply.usage)
@@ -202,7 +204,8 @@ class Work:
         if task.approve is not None:
             assert self._ask is not None
             asked_at = self._clock.now()
-            approved, comment = await self._ask(self._nodes.graph.names[index], task.approve.text(scope))
+            message = self._redactor.text(task.approve.text(scope))
+            approved, comment = await self._ask(self._nodes.graph.names[index], message)
             return self._decided(started, node, approved, comment, scope, asked_at)
         if self._nothing_to_fold(index, node, scope):
             return "done"
@@ -321,6 +324,7 @@ class Work:
             output, problem = None, str(error)
         if not problem:
             return output, "", "done"
+        problem = self._redactor.told(problem)  # it quotes the answer, and is asked about in the next turn
         loop.invalid += 1
         if loop.invalid >= wanted.attempts:
             return output, f"the answer is not what `output` asks for: {problem}", "fail"

@@ -55,13 +55,16 @@ class Engine:
         publish: Publish,
         clock: Clock,
         acknowledged: Acknowledged | None = None,
+        told: Callable[[str], str] = str,
     ) -> None:
+        """`told(text)`: what may be said of a failure."""
         self.scheduler = scheduler
         self.clock = clock
         self._call = call
         self._evaluate = evaluate
         self._publish = publish
         self._acknowledged = acknowledged
+        self._told = told
         self._inbox: list[ev.Reported] = []
         self._ticking = False
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -231,7 +234,7 @@ class Engine:
             started.task,
             started.attempt,
             failure.kind,
-            failure.detail,
+            self._told(failure.detail),
             failure.retry_after,
             failure.retryable,
         )
