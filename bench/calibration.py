@@ -1,6 +1,6 @@
 """How often reality falls within the P10–P90 that was foretold, if durations are not what the estimator assumes.
 
-    python -m bench.calibration [--pipelines P] [--runs K] [--program | --hedged] [--quick]
+    python -m bench.calibration [--pipelines P] [--runs K] [--tides SD | --program | --hedged] [--quick]
 
 Simulated pipelines: random graphs of 10 to 60 tasks on 2 to 8 workers, mean durations from 0.5 to 30
 seconds. The truth of each pipeline is one of FAMILIES, none of them log-normal. Every run is foretold
@@ -9,6 +9,8 @@ from the runs before it (makespan by simulating sampled durations), then carried
 
 With --program the very same pipelines are written as YAML files and run by the program on virtual time,
 each with a history of its own; what is printed is what `llmflow stats --calibration` reads there.
+
+With --tides all durations of a run are off by a common factor, whose logarithm has this standard deviation.
 
 With --hedged every call may be made a second time from the third run on, on 4 to 16 workers.
 """
@@ -110,15 +112,16 @@ def random_graph(dice: Random, largest: int = 60) -> Graph:
 
 
 def forecasts_of(
-    number: int, family: Family, runs: int, *, draws: int = DRAWS, largest: int = 60
+    number: int, family: Family, runs: int, *, draws: int = DRAWS, largest: int = 60, tides: float = 0.0
 ) -> list[tuple[Interval, float]]:
-    """Run 2 to `runs` + 1 of one pipeline: foretold, and what came."""
+    """Run 2 to `runs` + 1 of one pipeline: foretold, and what came. `tides`: see the module."""
     dice = Random(number)
     graph, workers = random_graph(dice, largest), dice.choice((2, 3, 4, 8))
     means = [exp(dice.uniform(log(0.5), log(30))) for _ in range(len(graph))]
     learner, told = Learner(), []
     for run in range(runs + 1):
-        actual = [mean * family(dice) for mean in means]
+        off = exp(tides * dice.gauss(0.0, 1.0)) if tides else 1.0
+        actual = [off * mean * family(dice) for mean in means]
         estimates = [learner.estimate(Subject(name)) for name in graph.names]
         ranks = upward_ranks(graph, [e.mean for e in estimates])
         if run:
@@ -274,6 +277,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="ten pipelines, five runs: to see that it works")
     parser.add_argument("--program", action="store_true", help="run them by the program itself, on virtual time")
+    parser.add_argument("--tides", type=float, default=0.0, metavar="SD", help="how far runs are off as a whole")
     parser.add_argument("--hedged", action="store_true", help="runs with second calls, foretold with and without them")
     options = parser.parse_args()
     pipelines, runs = (10, 5) if options.quick else (options.pipelines, options.runs)
@@ -286,7 +290,7 @@ def main() -> None:
         return
     began = process_time()
     names = list(FAMILIES)
-    told = [forecasts_of(i, FAMILIES[names[i % len(names)]], runs) for i in range(pipelines)]
+    told = [forecasts_of(i, FAMILIES[names[i % len(names)]], runs, tides=options.tides) for i in range(pipelines)]
     rows = []
     for k in [k for k in SHOWN if k <= runs]:
         raw = [t[k - 1] for t in told]
