@@ -16,7 +16,7 @@ from typing import Any, TypeVar, overload
 
 N = TypeVar("N", int, float)
 
-SHIFT = 12
+SHIFT = 11
 SIZE = 1 << SHIFT
 """Entries of a block."""
 OPEN = 16
