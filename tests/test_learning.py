@@ -154,7 +154,7 @@ def test_a_changed_prompt_starts_where_the_old_one_was() -> None:
     others = [Sample(f"t{i}", 1.0) for i in range(10)]
     learner = Learner([*others, *(Sample("a", 50.0, template="old") for _ in range(20))])
     estimate = learner.estimate(of("a"))
-    assert (estimate.source, estimate.samples) == ("task", 20)
+    assert (estimate.source, estimate.samples) == ("other prompt", 20)
     assert 35 < estimate.mean < 60
 
 

@@ -145,3 +145,20 @@ def test_what_really_happened_teaches_the_next_run_though_an_estimate_was_writte
     assert after["a"]["estimate"] > 4.0
     assert after["a"]["source"] == "task"
     assert (after["b"]["estimate"], after["b"]["source"]) == (3.0, "author")
+
+
+def test_a_plan_says_whether_a_task_was_seen_with_this_prompt_and_on_this_model(tmp_path: Path) -> None:
+    text = (
+        "name: changed\nproviders: {sim: {kind: simulated, speed: 1000, durations: {a: 8s}}}\n"
+        "tasks:\n  a: {model: sim/old, prompt: x}\n"
+    )
+    file = pipeline(tmp_path, text)
+    assert llmflow("run", file.name, cwd=tmp_path).code == 0
+    for changed, told in (
+        (text, "task (1 sample)"),
+        (text.replace("prompt: x", "prompt: y"), "task, other prompt (1 sample)"),
+        (text.replace("sim/old", "sim/new"), "task, other model (1 sample)"),
+    ):
+        file.write_text(changed)
+        planned = llmflow("plan", file.name, cwd=tmp_path)
+        assert told in planned.out, planned.out

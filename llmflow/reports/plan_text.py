@@ -71,10 +71,18 @@ def _table(plan: Plan, columns: int, most: int) -> str:
     return f"{text}\n… {plural(left, 'more task')} of lower rank" if left > 0 else text
 
 
+_WORDS = {
+    UNKNOWN_SOURCE: "nobody: 1 unit",
+    "other prompt": "task, other prompt",
+    "other model": "task, other model",
+}
+"""Sources of estimates that are not their own word."""
+
+
 def _belief(task: PlannedTask) -> list[str]:
     if not task.pool:
         return ["", "holds no worker"]
-    source = "nobody: 1 unit" if task.source == UNKNOWN_SOURCE else task.source
+    source = _WORDS.get(task.source, task.source)
     samples = f" ({plural(task.samples, 'sample')})" if task.samples else ""
     spread = f" ± {task.sd:.2f}" if task.sd else ""
     return [f"{task.mean:.2f}{spread}", f"{source}{samples}"]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from llmflow.scheduling.worlds import Doubt
 
-Source = Literal["task", "model", "author", "default"]
-"""The task's own history, its model's, what the author wrote, or nothing at all: 1 unit."""
+Source = Literal["task", "other prompt", "other model", "model", "author", "default"]
+"""The task as it is, with another prompt or on another model; its model's other tasks; the author; nobody: 1 unit."""
 
 MANY = 30
 """From how many samples on they are drawn from instead of a log-normal fitted to them."""

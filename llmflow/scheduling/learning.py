@@ -399,7 +399,8 @@ class Learner:
         found.level = found.prior = corrected(found.level, at + summary.level, doubt)
         found.variance = found.spread = summary.variance(found.variance)
         found.is_common = False
-        found.source, found.samples = "task", summary.count
+        found.source = "other prompt" if relative.model == subject.model else "other model"
+        found.samples = summary.count
 
     def _shift(self, old: str, subject: Subject, apart: float) -> Belief:
         """By how much longer the subject's model takes than model `old`, by what *other* tasks tell; as a logarithm.
