@@ -162,7 +162,7 @@ def test_json_is_the_whole_run_as_one_document(tmp_path: Path) -> None:
 
 
 COLUMNS = (
-    *("model", "code", "failed", "asked_again"),
+    *("model", "code", "failed", "cancelled", "asked_again"),
     *("dependency", "worker", "rate_limit", "backoff", "approval", "llmflow"),
 )
 """What a second of a run can have been spent on."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import inspect
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,13 +20,15 @@ from typing import Any
 import pytest
 from stored_runs import NOON, identity, in_utc, troubled, undisturbed
 
-from llmflow.commands.runs import prune
-from llmflow.commands.stats import stats
+from llmflow.commands.runs import prune, runs
+from llmflow.commands.stats import calibration, stats
+from llmflow.errors import UsageError
 from llmflow.history import learned
 from llmflow.history.identity import new_run_id
 from llmflow.history.journal import Journal
 from llmflow.history.records import RunRecord, SampleRecord
 from llmflow.history.store import Store
+from llmflow.language.schema import json_schema
 from llmflow.reports.findings import findings
 from llmflow.reports.past_run import PastRun, RunFacts, TaskFacts, past_run
 from llmflow.reports.stats import Statistics, TaskRow, run_rows
@@ -95,9 +101,83 @@ def test_filters_go_by_model_and_by_time(history: Path, capsys: pytest.CaptureFi
 
     assert tasks(model="api/big") == [("ask", 1), ("each", 1)]
     assert tasks(last="1m") == []
-    assert stats("nowhere", store=str(history)) == 0
+    assert stats(None, last="1m", store=str(history)) == 0
     told = f"no history of that in {history}; `llmflow run` makes some\n"
     assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "hint"),
+    [
+        (
+            {"pipeline": "leter"},
+            "the history has no pipeline 'leter', and there is no such file",
+            "did you mean letter",
+        ),
+        ({"pipeline": "x.yaml"}, "the history has no pipeline 'x.yaml', and there is no such file", "it has "),
+        ({"pipeline": "letter", "task": "each"}, "the history of letter has no task 'each'", "it has ask, join, left,"),
+        ({"pipeline": None, "task": "rihgt"}, "the history has no task 'rihgt'", "did you mean right?"),
+        ({"pipeline": None, "model": "api/bog"}, "the history has no model 'api/bog'", "did you mean api/big?"),
+    ],
+)
+def test_a_name_that_nobody_has_heard_of_is_a_mistake(
+    history: Path, words: dict[str, Any], told: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        stats(**words, store=str(history), as_json=True)
+    assert caught.value.message == told
+    assert caught.value.hint.startswith(hint)
+    if words["pipeline"] != "letter":
+        return
+    assert stats("letter", task="ask", last="1m", store=str(history)) == 0, "known, but nothing of late"
+
+
+def test_a_file_that_has_not_run_yet_is_no_mistake(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = history / "new.yaml"
+    file.write_text("name: new\ntasks: {a: {value: 1}}\n", encoding="utf-8")
+    assert stats(str(file), store=str(history)) == 0
+    assert capsys.readouterr() == ("", f"no history of {file} in {history}; `llmflow run` makes some\n")
+    assert runs(str(file), store=str(history)) == 0
+    assert capsys.readouterr() == ("", f"no such runs of {file} in {history}; `llmflow run` makes some\n")
+    for command in (runs, calibration):
+        with pytest.raises(UsageError, match="the history has no pipeline 'nix'"):
+            command("nix", store=str(history))
+
+
+def test_two_forms_at_once_are_refused(history: Path) -> None:
+    for command in (stats, calibration):
+        with pytest.raises(UsageError, match="--json and --csv"):
+            command(None, store=str(history), as_json=True, as_csv=True)
+
+
+def test_filters_leave_out_findings_and_pipelines_that_are_about_something_else(
+    history: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stats(None, model="api/big", store=str(history), as_json=True)
+    data = json.loads(capsys.readouterr().out)
+    shown = {row["task"] for row in data["rows"]}
+    assert [pipeline["pipeline"].rpartition("/")[2] for pipeline in data["pipelines"]] == ["triage.yaml"]
+    assert data["runs"] == {"total": 1, "read": 1}
+    assert data["findings"]
+    assert {finding["pipeline"].rpartition("/")[2] for finding in data["findings"]} == {"triage.yaml"}
+    assert {finding["task"] for finding in data["findings"]} <= {*shown, None}
+    stats(None, task="right", store=str(history))
+    out = capsys.readouterr().out
+    assert "letter: 14 runs" in out
+    assert "triage" not in out
+
+
+def test_what_cannot_be_known_of_none_or_of_one_is_null(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Store.open(history) as store:
+        keep(store, sample(1, "timeout"))
+    stats("p", store=str(history), as_json=True)
+    (none,) = json.loads(capsys.readouterr().out)["rows"]
+    assert none["count"] == 0
+    assert {none[name] for name in ("mean", "sd", "p50", "p90", "min", "max", "cv", "p99", "trend")} == {None}
+    stats(None, model="api/big", task="ask", store=str(history), as_csv=True)
+    (one,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (one["count"], one["sd"], one["cv"]) == ("1", "", "")
+    assert float(one["mean"]) == float(one["p50"]) > 0
 
 
 def test_without_a_history_there_is_nothing_to_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +236,7 @@ def test_what_a_pruned_run_taught_is_still_counted(history: Path, capsys: pytest
 
 def test_the_youngest_runs_are_read_as_far_as_their_stories_are_not_too_long(history: Path) -> None:
     with Store.open(history) as store:
-        limits = {"pipeline": "letter", "since": None}
+        limits = {"pipelines": ["letter"], "since": None}
         assert learned.runs_to_read(store, **limits, most_runs=2, most_events=10_000) == (
             [identity(780), identity(720)],
             14,
@@ -166,7 +246,7 @@ def test_the_youngest_runs_are_read_as_far_as_their_stories_are_not_too_long(his
             14,
         )
         assert learned.runs_to_read(store, **limits, most_runs=9, most_events=1) == ([identity(780)], 14)
-        assert learned.runs_to_read(store, pipeline=None, since=NOON + 781, most_runs=9, most_events=10_000) == (
+        assert learned.runs_to_read(store, pipelines=None, since=NOON + 781, most_runs=9, most_events=10_000) == (
             [identity(900)],
             1,
         )
@@ -242,6 +322,29 @@ def test_findings_about_runs_rest_on_the_critical_path() -> None:
     ]
     assert all(finding.next_step and finding.numbers for finding in found)
     assert [f.kind for f in findings(Statistics(runs=rows), "hub")] == ["bottleneck", "fan_out"]
+
+
+def test_what_is_advised_exists() -> None:
+    words = {word for text in _steps() for word in re.findall(r"`([a-z_.]+)(?::[^`]*)?`", text)}
+    known = json.dumps(json_schema())
+    assert {"workers", "timeout", "approve", "max_output_tokens"} <= words
+    assert [word for word in words if f'"{word.rpartition(".")[2]}"' not in known] == []
+
+
+def _steps() -> list[str]:
+    source = Path(inspect.getsourcefile(findings) or "").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
+def test_a_person_is_not_advised_to_be_a_faster_model() -> None:
+    run = wide_run(3)
+    asked = [replace(t, facts=t.facts._replace(kind="approve")) for t in run.tasks]
+    found = findings(Statistics(runs=run_rows([replace(run, tasks=asked)])))
+    steps = {one.next_step for one in found if one.kind == "bottleneck"}
+    assert steps == {"a person is waited for: put `approve` where other work goes on meanwhile"}
 
 
 # ---- charts and cells -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from llmflow.errors import UsageError
-from llmflow.history import looking_back, stories
+from llmflow.history import learned, looking_back, stories
 from llmflow.history.location import store_dir
 from llmflow.history.records import AnswerRecord, StoredRun, TaskRecord
 from llmflow.history.store import Store
@@ -60,6 +60,35 @@ def find(store: Store, word: str) -> StoredRun:
     if one is None:
         raise UsageError(f"there is no run {word!r}", "`llmflow runs` lists them; the beginning of an id is enough")
     return one
+
+
+def check_known(store: Store, pipeline: str | None, key: str | None, task: str | None, model: str | None) -> None:
+    """Raise UsageError for a name that the history has never heard of, with those that are near.
+
+    `key` is what `pipeline`, the user's word, is filed under: a file that has not run yet is no mistake, and
+    neither is anything while there is no history.
+    """
+    pipelines = learned.known(store, "pipeline")
+    if not pipelines:
+        return
+    if pipeline is not None and key not in pipelines:
+        if os.path.isfile(pipeline):
+            return
+        raise unheard_of(f"the history has no pipeline {pipeline!r}, and there is no such file", pipeline, pipelines)
+    for column, name in (("task", task), ("model", model)):
+        names = learned.known(store, column, key) if name is not None else []
+        if name is not None and name not in names:
+            of = f"of {pipeline} " if pipeline is not None else ""
+            raise unheard_of(f"the history {of}has no {column} {name!r}", name, names)
+
+
+def unheard_of(message: str, word: str, known: Sequence[str]) -> UsageError:
+    """The mistake, with the name that is nearest to `word`, else some of those there are."""
+    import difflib
+
+    near = difflib.get_close_matches(word, known, 1)
+    told = f"it has {', '.join(known[:20])}{' …' if len(known) > 20 else ''}" if known else ""
+    return UsageError(message, f"did you mean {near[0]}?" if near else told)
 
 
 def seconds_of(text: str) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver, line_length, say
-from llmflow.commands.past_runs import find, opened, seconds_of, since
+from llmflow.commands.past_runs import check_known, find, opened, seconds_of, since
 from llmflow.commands.stats import key_of
 from llmflow.errors import UsageError
 from llmflow.history import looking_back
@@ -38,7 +38,7 @@ def runs(
 ) -> int:
     """Print the runs that fit, youngest first; `limit` of None is `LIMIT` for people and all for programs."""
     directory = store_dir(store, os.environ)
-    after = since(last)
+    after, key = since(last), None if pipeline is None else key_of(pipeline)
     history = Store.open_if_there(directory)
     lines: list[looking_back.RunLine] = []
     if history is not None:
@@ -46,16 +46,19 @@ def runs(
             lines = list(
                 looking_back.run_lines(
                     history,
-                    pipeline=None if pipeline is None else key_of(pipeline),
+                    pipeline=key,
                     since=after,
                     statuses=UNSUCCESSFUL if failed else None,
                     limit=limit if limit is not None or as_json else LIMIT + 1,
                 )
             )
+            if not lines:
+                check_known(history, pipeline, key, None, None)
     if as_json:
         deliver(to_json(runs_json(lines)), output)
     elif not lines:
-        say(f"no such runs in {directory}; `llmflow run` makes some")
+        what = "no such runs" if pipeline is None else f"no such runs of {pipeline}"
+        say(f"{what} in {directory}; `llmflow run` makes some")
     elif limit is None and len(lines) > LIMIT:
         deliver(render_runs(lines[:LIMIT], columns=line_length()), output)
         say(f"these are the youngest {LIMIT}; --limit N shows more")

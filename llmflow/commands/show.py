@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver, line_length
-from llmflow.commands.past_runs import attempts, facts_of, find, opened, read
+from llmflow.commands.past_runs import attempts, facts_of, find, opened, read, unheard_of
 from llmflow.errors import UsageError
 from llmflow.history.records import StoredRun
 from llmflow.history.store import Store
@@ -58,14 +58,7 @@ def _choose(rows: Sequence[PastTask], name: str, key: str | None) -> list[PastTa
         name, _, key = name[:-1].partition("[")
     named = [task for task in rows if task.facts.name == name]
     if not named:
-        import difflib
-
-        known = list(dict.fromkeys(task.facts.name for task in rows))
-        near = difflib.get_close_matches(name, known, 1)
-        raise UsageError(
-            f"the run has no task {name!r}",
-            f"did you mean {near[0]}?" if near else f"it has {', '.join(known[:20])}",
-        )
+        raise unheard_of(f"the run has no task {name!r}", name, list(dict.fromkeys(task.facts.name for task in rows)))
     if key is None:
         return named
     chosen = [task for task in named if task.facts.item == key]

@@ -7,7 +7,8 @@ import time
 
 from llmflow.commands.console import as_json as to_json
 from llmflow.commands.console import deliver, line_length, say
-from llmflow.commands.past_runs import read, since
+from llmflow.commands.past_runs import check_known, read, since
+from llmflow.errors import UsageError
 from llmflow.history import forecasts, learned, stories
 from llmflow.history.location import store_dir
 from llmflow.history.store import Store
@@ -36,6 +37,7 @@ def stats(
 
     `items`: a row for each item of a `foreach`. `last`: only what began so long ago, `7d`.
     """
+    _one_form(as_json, as_csv)
     directory = store_dir(store, os.environ)
     wanted = learned.Wanted(None if pipeline is None else key_of(pipeline), task, model, since(last))
     history = Store.open_if_there(directory)
@@ -43,6 +45,8 @@ def stats(
     if history is not None:
         with history:
             statistics = _statistics(history, wanted, items)
+            if not statistics.tasks:
+                check_known(history, pipeline, wanted.pipeline, task, model)
     found = findings(statistics, task)
     if as_json:
         deliver(to_json(stats_json(statistics, found)), output)
@@ -51,7 +55,7 @@ def stats(
     elif statistics.tasks:
         deliver(render_stats(statistics, found, columns=line_length(), chart=task is not None), output)
     else:
-        say(f"no history of that in {directory}; `llmflow run` makes some")
+        say(f"no history of {'that' if pipeline is None else pipeline} in {directory}; `llmflow run` makes some")
     return 0
 
 
@@ -65,6 +69,7 @@ def calibration(
     as_csv: bool = False,
 ) -> int:
     """Print how often the runs of one pipeline, or of all, fell within what was foretold of them."""
+    _one_form(as_json, as_csv)
     directory = store_dir(store, os.environ)
     key, moment = None if pipeline is None else key_of(pipeline), since(last)
     history = Store.open_if_there(directory)
@@ -72,6 +77,8 @@ def calibration(
     if history is not None:
         with history:
             found = scores(forecasts.foretold(history, pipeline=key, since=moment))
+            if not found:
+                check_known(history, pipeline, key, None, None)
     if as_json:
         deliver(to_json(scores_json(found)), output)
     elif as_csv:
@@ -84,6 +91,11 @@ def calibration(
             "failed, went on, or had answers of earlier runs are left out"
         )
     return 0
+
+
+def _one_form(as_json: bool, as_csv: bool) -> None:
+    if as_json and as_csv:
+        raise UsageError("--json and --csv are two forms of the same figures", "say one of them")
 
 
 def key_of(pipeline: str) -> str:
@@ -99,11 +111,16 @@ def _statistics(history: Store, wanted: learned.Wanted, items: bool) -> Statisti
     rows, pairs = task_rows(
         learned.durations(history, wanted, items=items), learned.counts(history, wanted, items=items).items(), _hour_of
     )
+    pipelines = None if wanted.pipeline is None else [wanted.pipeline]
+    narrow = wanted.task is not None or wanted.model is not None
+    if narrow:
+        pipelines = list(dict.fromkeys(row.pipeline for row in rows))
     ids, total = learned.runs_to_read(
-        history, pipeline=wanted.pipeline, since=wanted.since, most_runs=MOST_RUNS, most_events=MOST_EVENTS
+        history, pipelines=pipelines, since=wanted.since, most_runs=MOST_RUNS, most_events=MOST_EVENTS
     )
     stored = [one for run_id in ids if (one := stories.run(history, run_id)) is not None]
-    return Statistics(rows, run_rows(read(history, one) for one in stored), total, pairs)
+    found = Statistics(rows, run_rows(read(history, one) for one in stored), total, pairs)
+    return found.of_its_tasks() if narrow else found
 
 
 def _hour_of(moment: float) -> int:

@@ -5,7 +5,7 @@ Counting is SQLite's work; what must be sorted comes out in the order of time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from llmflow.history.removal import FORGOTTEN
@@ -111,17 +111,29 @@ def counts(store: Store, wanted: Wanted, *, items: bool = False) -> dict[Key, Co
     return found
 
 
+def known(store: Store, column: str, pipeline: str | None = None) -> list[str]:
+    """Every `pipeline`, `task` or `model` that the history has heard of, of one pipeline or of all, in order."""
+    mine = "" if pipeline is None else "WHERE pipeline = ?"
+    others = {"pipeline": "runs", "task": "runs JOIN tasks USING (run)", "model": ""}[column]
+    sql = f"SELECT {column} FROM series {mine}"
+    if others:
+        sql += f" UNION SELECT {'name' if column == 'task' else column} FROM {others} {mine}"
+    parameters = [] if pipeline is None else [pipeline] * (2 if others else 1)
+    return [name for (name,) in store.rows(f"{sql} ORDER BY 1", parameters) if name]
+
+
 def runs_to_read(
-    store: Store, *, pipeline: str | None, since: float | None, most_runs: int, most_events: int
+    store: Store, *, pipelines: Collection[str] | None, since: float | None, most_runs: int, most_events: int
 ) -> tuple[list[str], int]:
     """(ids, how many there are): the youngest runs that ended by themselves, as far as their stories are not too long.
 
     Youngest first; at least one, however long its story is.
     """
     where = ["status IN ('succeeded', 'failed')"]
-    where += ["pipeline = ?"] * (pipeline is not None) + ["started_at >= ?"] * (since is not None)
+    where += [f"pipeline IN ({', '.join('?' * len(pipelines))})"] if pipelines is not None else []
+    where += ["started_at >= ?"] * (since is not None)
     condition = " AND ".join(where)
-    parameters = [value for value in (pipeline, since) if value is not None]
+    parameters = [*(pipelines or ()), *([] if since is None else [since])]
     total = next(int(n) for (n,) in store.rows(f"SELECT COUNT(*) FROM runs WHERE {condition}", parameters))
     sql = f"""SELECT id, (SELECT COALESCE(MAX(seq), 0) FROM stretches WHERE stretches.run = runs.run) FROM runs
         WHERE {condition} ORDER BY started_at DESC, run DESC LIMIT ?"""

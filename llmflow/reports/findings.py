@@ -32,7 +32,7 @@ _LOST = {
     ),
     RATE_LIMIT: (
         "the critical path waited for a rate limit",
-        "state `rpm` and `tpm` of the provider, spread the calls over a second one, or ask for a higher limit",
+        "give the provider fewer `workers`, spread the calls over a second one, or ask for a higher limit",
     ),
     BACKOFF: (
         "the critical path waited before retries",
@@ -57,13 +57,21 @@ _LOST = {
 }
 
 _CURES = {
-    "rate_limit": "state `rpm` and `tpm` of the provider, or give it fewer workers",
+    "rate_limit": "give the provider fewer `workers`, or ask for a higher limit",
     "overloaded": "name a second model to fall back on: `model: [first, second]`",
     "timeout": "raise `timeout`, or ask for a shorter answer with `max_output_tokens`",
     "invalid_output": "simplify the schema, or give an example in the prompt",
     "truncated": "raise `max_output_tokens`, or `on_truncated: extend`",
     "context_overflow": "shorten what the prompt quotes, or name a model with a larger context to fall back on",
 }
+
+
+_MODEL = "shorten this one first: a faster model, a shorter answer, or two tasks side by side"
+_SHORTER = {
+    **dict.fromkeys(("model", "foreach", "reduce"), _MODEL),
+    "approve": "a person is waited for: put `approve` where other work goes on meanwhile",
+}
+"""What to do about a task that takes much of the makespan, by its action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +148,7 @@ def _of_path(path: PathRow) -> Iterator[Finding]:
             path.pipeline,
             path.task,
             f"{path.task} makes {share_text(path.share)} of the makespan, {on_path}",
-            "shorten this one first: a faster model, a shorter answer, or two tasks side by side",
+            _SHORTER.get(path.kind, "shorten this one first, or cut it into tasks that go side by side"),
             path.share,
             {"share": path.share, "on_path": path.on_path, "runs": path.runs},
         )

@@ -7,7 +7,7 @@ the critical path, how busy workers were) comes from the youngest runs, and says
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum
 from typing import NamedTuple, Protocol
 
@@ -120,7 +120,7 @@ class PathRow(NamedTuple):
 
     `on_path` of `runs` had it on the critical path; `share`: the part of the makespan booked to it;
     `waits`: cause → seconds per run that it was ready and waited; `finish`: its end as a part of
-    the makespan; `dependents`: tasks directly behind it, in the youngest run.
+    the makespan; `dependents`: tasks directly behind it, in the youngest run; `kind`: its action in that run.
     """
 
     pipeline: str
@@ -131,6 +131,7 @@ class PathRow(NamedTuple):
     waits: Mapping[str, float]
     finish: float
     dependents: int
+    kind: str = ""
 
 
 class PoolRow(NamedTuple):
@@ -171,6 +172,17 @@ class Statistics:
     @property
     def read(self) -> int:
         return sum(row.read for row in self.runs)
+
+    def of_its_tasks(self) -> Statistics:
+        """Without what is about tasks that have no row."""
+        shown = {(row.pipeline, row.task) for row in self.tasks}
+        return replace(
+            self,
+            runs=[
+                replace(row, paths=[path for path in row.paths if (path.pipeline, path.task) in shown])
+                for row in self.runs
+            ],
+        )
 
 
 def task_rows(
@@ -271,6 +283,7 @@ def _paths(pipeline: str, group: Sequence[PastRun]) -> list[PathRow]:
             sum_.shares.append(booked.get(name, 0.0) / run.makespan if run.makespan else 0.0)
             sum_.finishes.append(end / run.makespan if run.makespan else 0.0)
     behind = _dependents(group[0])
+    kinds = {task.facts.name: task.facts.kind for task in reversed(group[0].tasks)}
     return [
         PathRow(
             pipeline,
@@ -281,6 +294,7 @@ def _paths(pipeline: str, group: Sequence[PastRun]) -> list[PathRow]:
             {cause: seconds / sum_.runs for cause, seconds in sum_.waits.items()},
             mean(sum_.finishes),
             behind.get(name, 0),
+            kinds.get(name, ""),
         )
         for name, sum_ in sums.items()
     ]

@@ -14,6 +14,7 @@ from llmflow.reports.findings import Finding
 from llmflow.reports.stats import CAUSES, PathRow, RunsRow, Statistics, TaskRow
 from llmflow.reports.time_booking import COLUMNS
 from llmflow.sanitise import clip, one_line
+from llmflow.scheduling.statistics import Summary
 
 NO_SAMPLES = "no samples yet: run a pipeline first"
 
@@ -185,9 +186,10 @@ def _durations(row: TaskRow) -> list[str]:
     model = one_line(row.model) or "-"
     if not known.n:
         return [model, "0", *["-"] * 7, ""]
-    numbers = (known.mean, known.sd, row.cv, known.p50, known.p90, row.p99)
     steady = "-" if row.trend is None else f"{100 * row.trend.change:+.0f} %" if row.trend.is_clear else "steady"
-    return [model, f"{known.n:,}", *(f"{value:.2f}" for value in numbers), steady, sparkline(row.latest)]
+    spread = ["-", "-"] if known.n == 1 else [f"{known.sd:.2f}", f"{row.cv:.2f}"]
+    quantiles = [f"{value:.2f}" for value in (known.p50, known.p90, row.p99)]
+    return [model, f"{known.n:,}", f"{known.mean:.2f}", *spread, *quantiles, steady, sparkline(row.latest)]
 
 
 def _doings(row: TaskRow, path: PathRow | None) -> list[str]:
@@ -235,27 +237,24 @@ def _record(row: TaskRow, path: PathRow | None) -> dict[str, Any]:
         "model": row.model,
         "count": known.n,
         "failed": row.failed,
-        "mean": known.mean,
-        "sd": known.sd,
-        "p50": known.p50,
-        "p90": known.p90,
-        "min": known.minimum,
-        "max": known.maximum,
+        **_durations_json(known),
+        "min": known.minimum if known.n else None,
+        "max": known.maximum if known.n else None,
         "input_tokens": row.input_tokens,
         "output_tokens": row.output_tokens,
         "pipeline": row.pipeline,
         "item": row.item,
-        "cv": row.cv,
-        "p99": row.p99,
+        "cv": row.cv if known.n > 1 else None,
+        "p99": row.p99 if known.n else None,
         "trend": None
         if row.trend is None
         else {"change": row.trend.change, "t": row.trend.t, "n": row.trend.n, "clear": row.trend.is_clear},
         "attempts": row.attempts,
         "extra_calls": row.extra_calls,
-        "failure_rate": row.failure_rate,
+        "failure_rate": row.failure_rate if row.attempts else None,
         "failures": dict(row.failures),
         "executions": row.executions,
-        "retry_rate": row.retry_rate,
+        "retry_rate": row.retry_rate if row.executions else None,
         "prompts": row.prompts,
         "cost_usd": None,
         "runs": None if path is None else path.runs,
@@ -268,12 +267,22 @@ def _record(row: TaskRow, path: PathRow | None) -> dict[str, Any]:
     }
 
 
+def _durations_json(known: Summary) -> dict[str, float | None]:
+    """Nothing is known of no durations, and no spread of one."""
+    return {
+        "mean": known.mean if known.n else None,
+        "sd": known.sd if known.n > 1 else None,
+        "p50": known.p50 if known.n else None,
+        "p90": known.p90 if known.n else None,
+    }
+
+
 def _pipeline(row: RunsRow) -> dict[str, Any]:
     known = row.makespans
     return {
         "pipeline": row.pipeline,
         "runs": row.read,
-        "makespan": {"mean": known.mean, "sd": known.sd, "p50": known.p50, "p90": known.p90},
+        "makespan": _durations_json(known),
         "columns": dict(row.columns),
         "pools": [
             {"name": pool.pool, "workers": pool.workers, "peak": pool.peak, "utilisation": pool.utilisation}
