@@ -38,6 +38,7 @@ from llmflow.commands.options import (
     RerunInterrupted,
     Resume,
     RunId,
+    Seed,
     StoreDir,
     Until,
     Workers,
@@ -95,6 +96,7 @@ def run(
     workers: Workers = None,
     policy: Policy = None,
     plan_budget: PlanBudget = None,
+    seed: Seed = None,
     models: Models = [],  # noqa: B006 - as above
     fail_fast: FailFast = False,
     resume: Resume = False,
@@ -147,6 +149,7 @@ def run(
             plain=plain,
             events=events,
             plan_budget=plan_budget,
+            seed=seed,
         ).run()
     )
 
@@ -158,6 +161,7 @@ def plan(
     workers: Workers = None,
     policy: Policy = None,
     plan_budget: PlanBudget = None,
+    seed: Seed = None,
     models: Models = [],  # noqa: B006 - as above
     what_ifs: Annotated[
         list[str],
@@ -191,6 +195,7 @@ def plan(
             what_ifs=what_ifs,
             samples=samples,
             plan_budget=plan_budget,
+            seed=seed or 0,
             store=store,
             output=output,
             as_json=as_json,
@@ -212,6 +217,7 @@ def compare(
         bool, typer.Option("--execute", help="Really run each; only where every model call is simulated.")
     ] = False,
     plan_budget: PlanBudget = None,
+    seed: Seed = None,
     models: Models = [],  # noqa: B006 - as above
     samples: Annotated[
         int, typer.Option("--samples", min=0, metavar="N", help="Sampled runs behind P50 and P90.")
@@ -236,6 +242,7 @@ def compare(
             policies=policy,
             really=execute,
             plan_budget=plan_budget,
+            seed=seed or 0,
             models=models,
             samples=samples,
             store=store,

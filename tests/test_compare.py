@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import EXAMPLES, llmflow, pipeline
 
-from llmflow.reports.comparison import planned_path
+from llmflow.reports.comparison import Comparison, Configuration, Structure, findings, planned_path
+from llmflow.reports.comparison_text import render_comparison
 from llmflow.reports.plan import make_plan
 from llmflow.scheduling.estimates import Estimate
 from llmflow.scheduling.graph import Graph
@@ -65,6 +66,7 @@ def test_a_comparison_is_saved_as_data(tmp_path: Path) -> None:
         "policy": "fifo",
         "order": "fifo",
         "makespan": 62.0,
+        "mean": None,
         "p50": None,
         "p90": None,
         "lower_bound": 52.0,
@@ -159,6 +161,27 @@ def test_uncertain_durations_are_compared_on_common_samples(tmp_path: Path) -> N
     first, second = document["configurations"]
     assert first["p50"] == pytest.approx(second["p50"])  # one worker does all the work, in whatever order
     assert first["p50"] < first["p90"]
+    assert llmflow("compare", str(file), "-j", "1", "--policy", "fifo", "--seed", "3").out != (
+        llmflow("compare", str(file), "-j", "1", "--policy", "fifo").out
+    )
+
+
+def test_what_was_sampled_is_judged_by_its_mean() -> None:
+    """As planned `fifo` is ahead, on average `stochastic` is: whatever is said of them is said of one figure."""
+    rows = [(1, "fifo", 40.0, 44.0), (2, "fifo", 26.0, 30.0), (2, "stochastic", 27.0, 22.0)]
+    found = tuple(
+        Configuration(workers, policy, policy, makespan, 20.0, 0.8, (), (), mean, mean, 2 * mean)
+        for workers, policy, makespan, mean in rows
+    )
+    structure = Structure(tasks=4, edges=0, levels=1, widest=4, work=40.0, length=10.0, critical_path=("a",))
+    comparison = Comparison("risky", structure, found, executed=False, estimated=True)
+    assert [comparison.speed_up(c) for c in found] == [1.0, 44 / 30, 2.0]
+    assert findings(comparison) == [
+        "with 2 workers, stochastic takes 22.00 s where fifo takes 30.00 on average: 27 % less",
+        "2 workers are 2.00 times as fast as 1 worker, 80 % busy",
+        "work ÷ critical path = 4.00: so many workers could be busy on average at best",
+    ]
+    assert "MAKESPAN   MEAN    P50    P90" in render_comparison(comparison)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,35 @@ def test_uncertain_durations_give_odds(tmp_path: Path) -> None:
     assert plan["tasks"]["b"]["expected_finish"] == pytest.approx(plan["tasks"]["b"]["estimate"], rel=0.3)
 
 
+def test_each_change_in_per_cent_is_of_the_figure_beside_it(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, RISKY)
+    plan = plan_of(file, "-j", "2", "--what-if", "workers=1")
+    (changed,) = plan["what_if"]
+    assert changed["change"] == pytest.approx(changed["makespan"] / plan["makespan"] - 1)
+    before = plan["forecasts"][plan["policy"]]["mean"]
+    assert changed["mean_change"] == pytest.approx(changed["mean"] / before - 1)
+    assert abs(changed["mean_change"] - changed["change"]) > 0.005
+    shown = llmflow("plan", str(file), "-j", "2", "--what-if", "workers=1").out
+    assert (
+        f"workers=1: {changed['makespan']:.2f} s (+{100 * changed['change']:.0f} %); sampled: mean "
+        f"{changed['mean']:.2f} (+{100 * changed['mean_change']:.0f} %), P50 {changed['p50']:.2f}"
+    ) in shown
+    assert f"{plan['makespan']:.2f} s  mean {before:.2f}, P50 {plan['p50']:.2f}, P90" in shown
+
+
+def test_the_seed_decides_what_is_drawn_and_the_same_one_gives_the_same_plan(tmp_path: Path) -> None:
+    file = pipeline(tmp_path, RISKY)
+    words = ("-j", "2", "--plan-budget", "60s")
+    first, again, other = (
+        plan_of(file, *words),
+        plan_of(file, *words, "--seed", "0"),
+        plan_of(file, *words, "--seed", "7"),
+    )
+    assert first == again
+    assert first["p50"] != other["p50"]
+    assert other == plan_of(file, *words, "--seed", "7")
+
+
 def test_a_policy_by_name_is_planned_alone_and_without_samples(tmp_path: Path) -> None:
     file = pipeline(tmp_path, RISKY)
     plan = plan_of(file, "--policy", "critical-path")
@@ -124,6 +153,8 @@ def test_one_more_worker_and_what_ifs_stand_beside_the_plan() -> None:
             "makespan": 52.0,
             "change": 52 / 53 - 1,
             "lower_bound": 52.0,
+            "mean": None,
+            "mean_change": None,
             "p50": None,
             "p90": None,
         }

@@ -269,3 +269,18 @@ def test_a_python_program_goes_on_with_a_run_and_with_what_it_was_told(folder: F
     pipeline(folder.path, text % "{a: another A, b: B}" + tasks)
     ended = llmflow("run", "--resume", failed.run, "--store", str(store), "--plain")
     assert (ended.code, ended.out, "a  succeeded with an earlier answer" in ended.err) == (0, "B\n", True)
+
+
+def test_a_run_keeps_its_seed_when_it_goes_on_unless_another_is_said(folder: Folder) -> None:
+    tasks = "\n".join(f"  t{i}: {{prompt: '{i}'}}" for i in range(8))
+
+    def order(answer: Any, *words: str) -> list[str]:
+        folder.write({"*": answer}, tasks)
+        folder.run("--policy", "random", "-j", "1", *words)
+        return list(folder.paid())
+
+    first = order({"error": "server"}, "--seed", "11")
+    assert sorted(first) == [f"t{i}" for i in range(8)]
+    assert order({"error": "server"}, "--resume") == first
+    assert order({"error": "server"}, "--resume", "--seed", "0") != first
+    assert order("fine", "--seed", "0") != first

@@ -38,7 +38,7 @@ async def run_async(
     model: str | Sequence[str] | None = None,
     fail_fast: bool = False,
     store: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool | str = False,
     rerun_interrupted: bool = False,
 ) -> RunResult:
@@ -62,7 +62,7 @@ async def run_async(
     )
     directory = store_dir(None if store is None else str(store), os.environ)
     if not resume:
-        checked = _checked(str(path), said, inputs or {}, seed)
+        checked = _checked(str(path), said, inputs or {}, seed or 0)
         with Store.open(directory) as history:
             return await execute(checked.compiled, checked.options(history, Recall()))
     with Store.open(directory) as history:
@@ -72,7 +72,9 @@ async def run_async(
             raise UsageError(f"run {stored.record.id} has succeeded: there is nothing to go on with")
         earlier = take_up(history, stored, rerun_interrupted=rerun_interrupted)
         words = said.over(stored.record.options)
-        checked = _checked(file_of(stored), words, parse_given(words.inputs), seed, earlier)
+        checked = _checked(
+            file_of(stored), words, parse_given(words.inputs), stored.record.seed if seed is None else seed, earlier
+        )
         given = checked.left_out
         answers = [*earlier.known, *last_outputs(history, checked.pipeline.key, given)]
         recall = Recall(answers, given, interrupted=earlier.in_doubt)

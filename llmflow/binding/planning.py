@@ -44,10 +44,12 @@ class Case:
     workers: str | None = None
     models: Sequence[str] = ()
     pools: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+    """Of what simulated calls take."""
 
     def bound(self) -> Compiled:
         """Raises UsageError for a pool that the pipeline does not use."""
-        compiled = bind(self.pipeline, model_choice(self.models), self.workers)
+        compiled = bind(self.pipeline, model_choice(self.models), self.workers, seed=self.seed)
         if not self.pools:
             return compiled
         names = [pool.name for pool in compiled.pools]
@@ -170,6 +172,7 @@ def _variation(change: str, case: Case, store: Store | None, question: Question)
         change,
         plan.makespan,
         plan.lower_bound,
+        quantiles.mean if quantiles is not None else None,
         quantiles.p50 if quantiles is not None else None,
         quantiles.p90 if quantiles is not None else None,
     )

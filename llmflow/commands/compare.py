@@ -41,6 +41,7 @@ def compare(
     models: Sequence[str] = (),
     samples: int = 200,
     plan_budget: str | None = None,
+    seed: int = 0,
     store: str | None = None,
     output: str | None = None,
     as_json: bool = False,
@@ -50,7 +51,7 @@ def compare(
     given = check_inputs(pipeline, parse_given(inputs)) if inputs or really else None
     sizes = [str(parse_workers(word) or "unlimited") for word in _words(workers, "--workers")]
     names = [choose_policy(pipeline, word) for word in _words(policies, "--policy")]
-    case = Case(pipeline, file, models=tuple(models))
+    case = Case(pipeline, file, models=tuple(models), seed=seed)
     if really:
         _refuse_what_costs(case.bound())
     history = Store.open_if_there(store_dir(store, os.environ))
@@ -59,7 +60,9 @@ def compare(
         for size in sizes:
             compiled = replace(case, workers=size).bound()
             for name in names:
-                question = Question(name, compare=[], samples=samples, budget_s=parse_budget(plan_budget), inputs=given)
+                question = Question(
+                    name, compare=[], samples=samples, budget_s=parse_budget(plan_budget), seed=seed, inputs=given
+                )
                 plan = plan_of(compiled, history, question)
                 if really:
                     options = RunOptions(
@@ -68,6 +71,7 @@ def compare(
                         beliefs=believed(compiled, history),
                         environment=os.environ,
                         plan_budget=question.budget_s,
+                        seed=seed,
                     )
                     say(f"running {name} with -j {size}")
                     found.append(_executed(name, compiled, asyncio.run(execute(compiled, options)), plan))
@@ -123,6 +127,7 @@ def _simulated(policy: str, compiled: Compiled, plan: Plan) -> Configuration:
         plan.lower_bound,
         _share(busy, _places(compiled.pools, compiled.workers, len(used)), plan.makespan),
         *planned_path(plan),
+        quantiles.mean if quantiles is not None else None,
         quantiles.p50 if quantiles is not None else None,
         quantiles.p90 if quantiles is not None else None,
     )

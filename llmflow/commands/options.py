@@ -28,6 +28,9 @@ PlanBudget = Annotated[
         "--plan-budget", metavar="TIME", help="How long choosing an order may take: 2s, 100ms, 0 = not at all."
     ),
 ]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Of all dice: sampled runs, simulated calls (default 0).")
+]
 StoreDir = Annotated[
     str | None, typer.Option("--store", metavar="DIR", help="Where the history lives (default: $LLMFLOW_STORE).")
 ]

@@ -30,6 +30,7 @@ def plan(
     what_ifs: Sequence[str] = (),
     samples: int | None = None,
     plan_budget: str | None = None,
+    seed: int = 0,
     store: str | None = None,
     output: str | None = None,
     as_json: bool = False,
@@ -44,6 +45,7 @@ def plan(
         compare=None if policy is None else [],
         samples=samples if samples is not None else SAMPLES if policy is None else 0,
         budget_s=parse_budget(plan_budget),
+        seed=seed,
         inputs=given,
     )
     history = Store.open_if_there(store_dir(store, os.environ))

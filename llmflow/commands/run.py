@@ -58,6 +58,7 @@ class RunCommand:
     plain: bool = False
     events: str | None = None
     plan_budget: str | None = None
+    seed: int | None = None
 
     def run(self) -> int:
         """Run it; gives the exit code."""
@@ -115,12 +116,13 @@ class RunCommand:
             if earlier.in_flight:
                 say(earlier.in_flight)
         assert file is not None
+        seed = self.seed if self.seed is not None else stored.record.seed if stored is not None else 0
         choice = model_choice(words.models)
         pipeline = load_file(file, choice)
         selected = select(pipeline, Selection(words.only, words.start, words.until))
         policy = choose_policy(pipeline, words.policy)
         recalled = selected.given | (earlier.names if earlier is not None else frozenset())
-        compiled = bind(selected.pipeline, choice, words.workers, recalled=recalled)
+        compiled = bind(selected.pipeline, choice, words.workers, seed=seed, recalled=recalled)
         asking = [stage.name for stage in compiled.stages if stage.task.approve is not None]
         approved = given_approvals(self.approve, asking)
         inputs = check_inputs(pipeline, parse_given(words.inputs))
@@ -139,6 +141,7 @@ class RunCommand:
             store=history,
             fail_fast=words.fail_fast or pipeline.scheduling.fail_fast,
             plan_budget=parse_budget(self.plan_budget),
+            seed=seed,
             source=source_text(pipeline.path),
             keep_content=not self.no_content,
             views=views,

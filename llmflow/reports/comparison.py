@@ -15,7 +15,7 @@ class Configuration:
     """One way to run it. `workers` is the cap of the run, 0 = unlimited. Seconds of the run's own clock.
 
     `utilisation`: the busy share of the workers there were (of those that were used, where unlimited).
-    `ratio` is makespan ÷ lower bound; `p50` and `p90` are None where nothing was sampled. `order` is
+    `ratio` is makespan ÷ lower bound; `mean`, `p50` and `p90` are None where nothing was sampled. `order` is
     what the policy settled on.
     """
 
@@ -29,8 +29,14 @@ class Configuration:
     """The chain of tasks that kept the run: each began when the one before it had ended."""
     causes: tuple[str, ...] = ()
     """Per step what it waited for: `dependency` or `worker`."""
+    mean: float | None = None
     p50: float | None = None
     p90: float | None = None
+
+    @property
+    def expected(self) -> float:
+        """By what it is judged: the mean over sampled runs, or the makespan where nothing was sampled."""
+        return self.makespan if self.mean is None else self.mean
 
     @property
     def ratio(self) -> float:
@@ -75,7 +81,7 @@ class Comparison:
 
     def speed_up(self, configuration: Configuration) -> float:
         """How many times as fast as `slowest_single`."""
-        return self.slowest_single.makespan / configuration.makespan if configuration.makespan else nan
+        return self.slowest_single.expected / configuration.expected if configuration.expected else nan
 
     def by_workers(self) -> Mapping[int, Sequence[Configuration]]:
         groups: dict[int, list[Configuration]] = {}
@@ -143,7 +149,7 @@ def findings(comparison: Comparison) -> list[str]:
     same = 1 + (SAME_EXECUTED if comparison.executed else SAME)
     for workers, group in groups.items():
         said += _of_policies(workers, group, unit, same)
-    best = {workers: min(group, key=lambda c: c.makespan) for workers, group in groups.items()}
+    best = {workers: min(group, key=lambda c: c.expected) for workers, group in groups.items()}
     for c in best.values():
         if c.workers > 1 and c.ratio <= 1 + 1e-9:
             said.append(
@@ -157,13 +163,13 @@ def findings(comparison: Comparison) -> list[str]:
 def _of_policies(workers: int, group: Sequence[Configuration], unit: str, same: float) -> list[str]:
     if len(group) < 2:
         return []
-    fast, slow = min(group, key=lambda c: c.makespan), max(group, key=lambda c: c.makespan)
-    if slow.makespan <= fast.makespan * same:
+    fast, slow = min(group, key=lambda c: c.expected), max(group, key=lambda c: c.expected)
+    if slow.expected <= fast.expected * same:
         return [f"with {_workers(workers)} the policy makes no difference"]
-    saved = 100 * (1 - fast.makespan / slow.makespan)
+    saved = 100 * (1 - fast.expected / slow.expected)
     return [
-        f"with {_workers(workers)}, {fast.policy} takes {fast.makespan:.2f} {unit} where {slow.policy} takes "
-        f"{slow.makespan:.2f}: {saved:.0f} % less"
+        f"with {_workers(workers)}, {fast.policy} takes {fast.expected:.2f} {unit} where {slow.policy} takes "
+        f"{slow.expected:.2f}{_sampled(fast)}: {saved:.0f} % less"
     ]
 
 
@@ -172,8 +178,8 @@ def _of_workers(comparison: Comparison, best: Mapping[int, Configuration], unit:
     if len(ordered) < 2:
         return []
     said = []
-    shortest = min(c.makespan for c in ordered)
-    enough = next(c for c in ordered if c.makespan <= shortest * same)
+    shortest = min(c.expected for c in ordered)
+    enough = next(c for c in ordered if c.expected <= shortest * same)
     if enough is not ordered[-1]:
         until = f" up to {ordered[-1].workers:,}" if ordered[-1].workers else ""
         if enough.makespan <= comparison.structure.length * same:
@@ -183,12 +189,15 @@ def _of_workers(comparison: Comparison, best: Mapping[int, Configuration], unit:
             why = f"is what the providers allow ({kept})"
         else:
             why = f"where the critical path is {comparison.structure.length:.2f}"
-        said.append(f"beyond {_workers(enough.workers)} nothing is gained{until}: {enough.makespan:.2f} {unit} {why}")
+        said.append(
+            f"beyond {_workers(enough.workers)} nothing is gained{until}: "
+            f"{enough.expected:.2f} {unit}{_sampled(enough)} {why}"
+        )
     first = ordered[0]
-    if enough is not first and enough.makespan:
+    if enough is not first and enough.expected:
         said.append(
             f"{_workers(enough.workers)} {'are' if enough.workers != 1 else 'is'} "
-            f"{first.makespan / enough.makespan:.2f} times as fast as {_workers(first.workers)}, "
+            f"{first.expected / enough.expected:.2f} times as fast as {_workers(first.workers)}, "
             f"{100 * enough.utilisation:.0f} % busy"
         )
     structure = comparison.structure
@@ -197,6 +206,10 @@ def _of_workers(comparison: Comparison, best: Mapping[int, Configuration], unit:
             f"work ÷ critical path = {structure.parallelism:.2f}: so many workers could be busy on average at best"
         )
     return said
+
+
+def _sampled(configuration: Configuration) -> str:
+    return " on average" if configuration.mean is not None else ""
 
 
 def _workers(count: int) -> str:

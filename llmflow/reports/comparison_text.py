@@ -43,7 +43,7 @@ def _table(comparison: Comparison, columns: int) -> str:
             str(c.workers) if c.workers else "unlimited",
             c.policy,
             f"{c.makespan:.2f}",
-            *([_quantile(c.p50), _quantile(c.p90)] if sampled else []),
+            *([_seconds(c.mean), _seconds(c.p50), _seconds(c.p90)] if sampled else []),
             f"{c.lower_bound:.2f}",
             ratio_text(c.ratio),
             f"{comparison.speed_up(c):.2f}",
@@ -56,7 +56,7 @@ def _table(comparison: Comparison, columns: int) -> str:
         Column("WORKERS"),
         Column("POLICY"),
         Column("MAKESPAN", right=True),
-        *((Column("P50", right=True), Column("P90", right=True)) if sampled else ()),
+        *((Column("MEAN", right=True), Column("P50", right=True), Column("P90", right=True)) if sampled else ()),
         Column("BOUND", right=True),
         Column("RATIO", right=True),
         Column("SPEED-UP", right=True),
@@ -66,7 +66,7 @@ def _table(comparison: Comparison, columns: int) -> str:
     return render_columns(heads, rows, columns)
 
 
-def _quantile(value: float | None) -> str:
+def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
@@ -101,6 +101,7 @@ def _configuration(comparison: Comparison, c: Configuration) -> dict[str, Any]:
         "policy": c.policy,
         "order": c.order,
         "makespan": c.makespan,
+        "mean": c.mean,
         "p50": c.p50,
         "p90": c.p90,
         "lower_bound": c.lower_bound,

@@ -52,11 +52,12 @@ class PlannedTask(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """The same plan with one thing changed; P50 and P90 are None where nothing was sampled. Seconds."""
+    """The same plan with one thing changed; mean, P50 and P90 are None where nothing was sampled. Seconds."""
 
     change: str
     makespan: float
     lower_bound: float
+    mean: float | None = None
     p50: float | None = None
     p90: float | None = None
 
@@ -97,11 +98,15 @@ class Plan:
     """Task → how long its attempts may take, of those that do not go by the default."""
 
     def change(self, variation: Variation) -> float | None:
-        """By which share the variation is longer (or shorter: negative): of P50 where sampled, else of the makespan."""
-        before, after = self.makespan, variation.makespan
-        if self.outlook is not None and variation.p50 is not None:
-            before, after = self.outlook.makespans[self.policy].p50, variation.p50
-        return after / before - 1 if before else None
+        """By which share its makespan is longer (or shorter: negative)."""
+        return variation.makespan / self.makespan - 1 if self.makespan else None
+
+    def mean_change(self, variation: Variation) -> float | None:
+        """The same of the mean over sampled runs, on common draws; None where nothing was sampled."""
+        if self.outlook is None or variation.mean is None:
+            return None
+        before = self.outlook.makespans[self.policy].mean
+        return variation.mean / before - 1 if before else None
 
     @property
     def knows_nothing(self) -> bool:

@@ -90,12 +90,14 @@ def decision_json(decision: Decision) -> dict[str, Any]:
 
 
 def _variation(plan: Plan, variation: Variation) -> dict[str, Any]:
-    """`change` is a share of the plan's P50 where sampled, else of its makespan."""
+    """`change` is of `makespan`, `mean_change` of `mean`, which is over the sampled runs: shares of the plan's own."""
     return {
         "what": variation.change,
         "makespan": variation.makespan,
         "change": plan.change(variation),
         "lower_bound": variation.lower_bound,
+        "mean": variation.mean,
+        "mean_change": plan.mean_change(variation),
         "p50": variation.p50,
         "p90": variation.p90,
     }

@@ -104,7 +104,7 @@ def _totals(plan: Plan, unit: str) -> str:
     for i, (name, seconds, chosen) in enumerate(rows):
         label = "makespan" if not i else ""
         q = sampled.makespans.get(name) if sampled is not None else None
-        spread = f"  P50 {q.p50:.2f}, P90 {q.p90:.2f}" if q is not None else ""
+        spread = f"  mean {q.mean:.2f}, P50 {q.p50:.2f}, P90 {q.p90:.2f}" if q is not None else ""
         lines.append(f"{label:<15}{name:<18}{seconds:>{places}.2f} {unit}{spread}{'  (chosen)' if chosen else ''}")
     if sampled is not None:
         q = sampled.makespans[plan.policy]
@@ -137,8 +137,9 @@ def _variations(plan: Plan, unit: str) -> str:
             text = (
                 f"{one_line(variation.change)}: {variation.makespan:.2f} {unit} ({change_text(plan.change(variation))})"
             )
-            if variation.p50 is not None and variation.p90 is not None:
-                text += f"; P50 {variation.p50:.2f}, P90 {variation.p90:.2f}"
+            if variation.mean is not None and variation.p50 is not None and variation.p90 is not None:
+                text += f"; sampled: mean {variation.mean:.2f} ({change_text(plan.mean_change(variation))})"
+                text += f", P50 {variation.p50:.2f}, P90 {variation.p90:.2f}"
             if label == "what if":
                 text += f"; lower bound {variation.lower_bound:.2f}"
             lines.append(f"{'' if i else label:<15}{text}")
