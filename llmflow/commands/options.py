@@ -55,7 +55,7 @@ RerunInterrupted = Annotated[
     bool, typer.Option("--rerun-interrupted", help="Also run again what may have done its work already.")
 ]
 NoContent = Annotated[
-    bool, typer.Option("--no-content", help="Keep prompts and answers out of the history; no --resume then.")
+    bool, typer.Option("--no-content", help="Keep prompts and answers, not item keys, out of the history; no --resume.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Use no answers of earlier runs.")]
 Refresh = Annotated[list[str], typer.Option("--refresh", metavar="TASK", help="Ask this task anew.")]
