@@ -174,7 +174,7 @@ def test_the_command_lists_tells_why_and_forgets(counting: Counting, tmp_path: P
     same = llmflow("cache", "why", file, "b")
     assert same.out == "nothing changed: the last answer is to the same question as the one before\n"
     assert llmflow("cache", "prune", file, "--older-than", "1h").err == "0 answers will not serve again\n"
-    assert llmflow("cache", "clear", file).err == "4 answers will not serve again\n"
+    assert llmflow("cache", "clear", file).err == "4 answers to 3 questions will not serve again\n"
     assert llmflow("cache", "ls", file).err == "no answers that could serve again\n"
     assert counting.run(made, *PLACE)[1] == {"a": 1, "b": 1}
     few = llmflow("cache", "why", file, "a", "--store", str(tmp_path / "none"))
@@ -186,3 +186,10 @@ def test_what_a_run_can_still_go_on_with_is_not_forgotten(counting: Counting, tm
     assert counting.run(failing, *PLACE)[0].code == 1
     assert llmflow("cache", "clear").err == "0 answers will not serve again\n"
     assert counting.run(text("cache: false"), "--resume")[1] == {"b": 1}
+
+
+def test_forgetting_tells_answers_from_the_questions_that_the_list_counts(counting: Counting) -> None:
+    for _ in range(2):
+        assert counting.run(text("cache: true"), *PLACE, "--no-cache")[0].code == 0
+    assert "1 answer " in llmflow("cache", "ls").out
+    assert llmflow("cache", "clear").err == "4 answers to 2 questions will not serve again\n"

@@ -16,6 +16,7 @@ from fake_server import FakeServer, Reply
 
 from llmflow.binding.recall import what_changed
 from llmflow.history import stories
+from llmflow.history.location import store_dir
 from llmflow.history.store import Store
 
 SLOW = """\
@@ -78,6 +79,7 @@ def test_what_may_have_done_its_work_waits_for_a_word_and_the_line_says_which(tm
         held = llmflow("run", str(path), "--resume", "--plain", cwd=tmp_path)
         assert (held.code, times_acted(tmp_path, server)) == (4, 1)
         assert "act: was under way when the run was interrupted and may have done its work; it waits\n" in held.err
+        assert "waiting for a person's word on act\n" in held.err
         assert masked(held.err).endswith("to go on: llmflow run --resume RUN --rerun-interrupted\n")
         assert "first  succeeded with an earlier answer" in held.err
         # Nothing has been decided by asking twice.
@@ -163,6 +165,16 @@ def test_an_answer_of_which_no_parts_are_known_is_still_told_to_be_stale() -> No
 
 
 # ---- who holds it -----------------------------------------------------------------------------------
+
+
+def test_a_resume_that_is_refused_says_nothing_of_calls_in_flight(tmp_path: Path) -> None:
+    with FakeServer() as server:
+        interrupted_while_acting(tmp_path, "python", server)
+    with Store.open(store_dir(None, os.environ)) as history:
+        run_id = stories.runs(history)[0].record.id
+        with history.lock_run(run_id):
+            refused = llmflow("run", "--resume", cwd=tmp_path)
+    assert (refused.code, refused.err) == (75, f"run {run_id} is being worked on by process {os.getpid()}\n")
 
 
 def test_the_second_of_two_resumes_is_told_who_holds_the_run(tmp_path: Path) -> None:

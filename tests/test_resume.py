@@ -284,3 +284,19 @@ def test_a_run_keeps_its_seed_when_it_goes_on_unless_another_is_said(folder: Fol
     assert order({"error": "server"}, "--resume") == first
     assert order({"error": "server"}, "--resume", "--seed", "0") != first
     assert order("fine", "--seed", "0") != first
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--refresh", "bb"], "--refresh: no task 'bb'\n  hint: did you mean b?\n"),
+        (["--refresh", "a", "--refresh", "nobody"], "--refresh: no task 'nobody'\n  hint: tasks: a, b, c, d\n"),
+        (["--rerun-interrupted"], "--rerun-interrupted is said when a run goes on\n  hint: add --resume\n"),
+    ],
+)
+def test_words_that_would_do_nothing_are_refused_before_anything_is_asked(
+    words: list[str], told: str, folder: Folder
+) -> None:
+    folder.write(GOOD, CHAIN)
+    ended = llmflow("run", "p.yaml", *words, cwd=folder.path, LLMFLOW_MOCK_CALLS=str(folder.calls))
+    assert (ended.code, ended.out, ended.err, folder.paid()) == (2, "", told, {})

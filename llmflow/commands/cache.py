@@ -50,17 +50,23 @@ def why(pipeline: str, task: str, item: str | None, *, store: str | None = None)
 def prune(pipeline: str | None, *, older_than: str, store: str | None = None) -> int:
     """Let old answers serve no more; they stay in the history of their runs."""
     with opened(store) as history:
-        count = forget(history, before=time.time() - seconds_of(older_than), pipeline=_key(pipeline))
-    say(f"{plural(count, 'answer')} will not serve again")
+        counts = forget(history, before=time.time() - seconds_of(older_than), pipeline=_key(pipeline))
+    _say_forgotten(*counts)
     return 0
 
 
 def clear(pipeline: str | None, *, store: str | None = None) -> int:
     """Let no answer serve any more; those of runs that can still be resumed serve these."""
     with opened(store) as history:
-        count = forget(history, before=time.time() + 1.0, pipeline=_key(pipeline))
-    say(f"{plural(count, 'answer')} will not serve again")
+        counts = forget(history, before=time.time() + 1.0, pipeline=_key(pipeline))
+    _say_forgotten(*counts)
     return 0
+
+
+def _say_forgotten(answers: int, questions: int) -> None:
+    """`cache ls` counts questions; that some were answered by several runs has to be said."""
+    several = f" to {plural(questions, 'question')}" if questions != answers else ""
+    say(f"{plural(answers, 'answer')}{several} will not serve again")
 
 
 def _last_two(history: Store, pipeline: str | None, task: str, item: str | None) -> tuple[StoredAnswer, StoredAnswer]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,12 +69,15 @@ class RunCommand:
             raise UsageError("which pipeline? FILE is missing", "`llmflow run FILE`, or `llmflow run --resume`")
         if self.no_content and self.resume:
             raise UsageError("--no-content is said when a run begins, not when it goes on")
+        if self.rerun_interrupted and not self.resume:
+            raise UsageError("--rerun-interrupted is said when a run goes on", "add --resume")
         try:
             with ExitStack() as stack:
                 history = stored = None
                 if self.resume:
                     history = self._open(stack)
                     stored = self._stored(history)
+                    history.refuse_if_held(stored.record.id)  # before anything is said of what it left behind
                     if _has_all(stored):
                         return self._print_again(history, stored)
                 result, lost = self._carry_out(stack, history, stored)
@@ -123,6 +127,7 @@ class RunCommand:
         policy = choose_policy(pipeline, words.policy)
         recalled = selected.given | (earlier.names if earlier is not None else frozenset())
         compiled = bind(selected.pipeline, choice, words.workers, seed=seed, recalled=recalled)
+        refreshed = _refreshed(self.refresh, [stage.name for stage in compiled.stages])
         asking = [stage.name for stage in compiled.stages if stage.task.approve is not None]
         approved = given_approvals(self.approve, asking)
         inputs = check_inputs(pipeline, parse_given(words.inputs))
@@ -155,7 +160,7 @@ class RunCommand:
                 selected.given,
                 interrupted=earlier.in_doubt if earlier else (),
             ),
-            cache=Cache(history, off=self.no_cache, refresh=self.refresh),
+            cache=Cache(history, off=self.no_cache, refresh=refreshed),
             fetching=stack.enter_context(show_progress(sys.stderr)),
             words=asdict(words),
         )
@@ -249,6 +254,16 @@ class RunCommand:
             deliver(outputs, self.output)
         else:
             deliver(as_json(outputs), self.output)
+
+
+def _refreshed(words: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """The tasks to ask anew. Raises UsageError for one that is none of `names`: an old answer would serve, unseen."""
+    for word in words:
+        if word not in names:
+            near = get_close_matches(word, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"tasks: {', '.join(dict.fromkeys(names))}"
+            raise UsageError(f"--refresh: no task {word!r}", hint)
+    return words
 
 
 def _has_all(stored: StoredRun) -> bool:

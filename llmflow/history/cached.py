@@ -19,7 +19,7 @@ _LIST = f"""SELECT runs.pipeline, tasks.name, COUNT(DISTINCT key), MIN(created_a
     FROM answers JOIN runs USING (run) JOIN tasks USING (run, task) WHERE {_SERVES} AND (?1 IS NULL OR pipeline = ?1)
     GROUP BY runs.pipeline, tasks.name ORDER BY runs.pipeline, MIN(answer)"""
 
-_FORGET = f"""UPDATE answers SET key = '' WHERE {_SERVES} AND created_at < ?
+_FORGOTTEN = f"""{_SERVES} AND created_at < ?1
     AND run IN (SELECT run FROM runs WHERE status = 'succeeded' AND (?2 IS NULL OR pipeline = ?2))"""
 
 
@@ -38,18 +38,23 @@ def cached_tasks(store: Store, pipeline: str | None = None) -> list[CachedTask]:
     return [CachedTask(*row) for row in store.rows(_LIST, [pipeline])]
 
 
-def forget(store: Store, *, before: float, pipeline: str | None = None) -> int:
-    """Let no answer serve that was given before this time of day; gives how many there were. Raises StoreError."""
+def forget(store: Store, *, before: float, pipeline: str | None = None) -> tuple[int, int]:
+    """Let no answer serve that was given before this time of day. Raises StoreError.
+
+    Gives how many there were and how many different questions they answer, which is what `cached_tasks` counts.
+    """
     gate = Gate(store.directory / location.GATE)
     try:
         with gate, told(store.database):
             connection = open_for_writing(store.database, store.durability)
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                count = connection.execute(_FORGET, [before, pipeline]).rowcount
+                counted = f"SELECT COUNT(*), COUNT(DISTINCT key) FROM answers WHERE {_FORGOTTEN}"
+                answers, questions = connection.execute(counted, [before, pipeline]).fetchone()
+                connection.execute(f"UPDATE answers SET key = '' WHERE {_FORGOTTEN}", [before, pipeline])
                 connection.execute("COMMIT")
             finally:
                 connection.close()
     finally:
         gate.close()
-    return count
+    return answers, questions

@@ -81,7 +81,7 @@ class RunLock:
                 continue
             refusals += 1
             if refusals == 5:
-                raise StoreLocked(f"run {run_id} is being worked on by {holder}")
+                raise taken(run_id, holder)
             time.sleep(0.01)  # perhaps it was only somebody looking whether there is a holder
         try:
             _sign(self._file, path)
@@ -111,6 +111,11 @@ class RunLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def taken(run_id: str, holder: str) -> StoreLocked:
+    """The error that names who works on the run."""
+    return StoreLocked(f"run {run_id} is being worked on by {holder}")
 
 
 def holder_of(path: Path) -> str | None:

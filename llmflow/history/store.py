@@ -11,7 +11,7 @@ from typing import Any
 from llmflow.errors import StoreError
 from llmflow.history import location, schema
 from llmflow.history.connection import damaged, open_for_reading, open_for_writing, told
-from llmflow.history.locks import Gate, RunLock, holder_of
+from llmflow.history.locks import Gate, RunLock, holder_of, taken
 
 
 class Store:
@@ -63,6 +63,11 @@ class Store:
     def lock_run(self, run_id: str) -> RunLock:
         """Have the run to oneself until `release()`. Raises StoreLocked naming the process that has it."""
         return RunLock(self._lock_file(run_id), run_id)
+
+    def refuse_if_held(self, run_id: str) -> None:
+        """Raise StoreLocked where a process works on the run."""
+        if holder := self.holder(run_id):
+            raise taken(run_id, holder)
 
     def holder(self, run_id: str) -> str | None:
         """Which process works on the run (`process 4711`), None where none does."""

@@ -177,7 +177,7 @@ class Scheduler:
             names = [self.graph.names[t] for t, s in enumerate(state.status) if s < FIRST_SETTLED][:5]
             raise AssertionError(f"the run cannot go on: {state.unsettled} tasks wait for nothing: {names}")
         names = [self.graph.names[task] for task in sorted(state.held)]
-        self._decide(ev.RunPaused(at, f"a person is awaited: {', '.join(names)}"))
+        self._decide(ev.RunPaused(at, f"waiting for a person's word on {', '.join(names)}"))
         self._decide(ev.RunFinished(at, "paused"))
 
     def rerank(self, priorities: Sequence[float]) -> None:
