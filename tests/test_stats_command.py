@@ -127,6 +127,8 @@ def test_a_name_that_nobody_has_heard_of_is_a_mistake(
         stats(**words, store=str(history), as_json=True)
     assert caught.value.message == told
     assert caught.value.hint.startswith(hint)
+    with Store.open(history) as store:
+        assert learned.known(store, "model") == ["api/big", "sim/any"], "each of them once"
     if words["pipeline"] != "letter":
         return
     assert stats("letter", task="ask", last="1m", store=str(history)) == 0, "known, but nothing of late"

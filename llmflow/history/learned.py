@@ -115,7 +115,7 @@ def known(store: Store, column: str, pipeline: str | None = None) -> list[str]:
     """Every `pipeline`, `task` or `model` that the history has heard of, of one pipeline or of all, in order."""
     mine = "" if pipeline is None else "WHERE pipeline = ?"
     others = {"pipeline": "runs", "task": "runs JOIN tasks USING (run)", "model": ""}[column]
-    sql = f"SELECT {column} FROM series {mine}"
+    sql = f"SELECT DISTINCT {column} FROM series {mine}"
     if others:
         sql += f" UNION SELECT {'name' if column == 'task' else column} FROM {others} {mine}"
     parameters = [] if pipeline is None else [pipeline] * (2 if others else 1)
