@@ -43,6 +43,13 @@ def test_an_answer_in_time_is_given_back() -> None:
     assert timed(lambda: within(dripping(1.0, 5), total=6.0, idle=2.0)) == ("answer", 5.0)
 
 
+def test_where_the_clock_of_the_run_goes_faster_its_seconds_are_told() -> None:
+    told = timed(lambda: within(dripping(0.1, 1_000_000), total=2.02513, speed=100.0))
+    assert told == ("timeout: no answer within 202.5 s", 2.02513)
+    told = timed(lambda: within(dripping(9.0, 9), total=30.0, idle=0.3, speed=10.0))
+    assert told[0] == "timeout: no token for 3 s"
+
+
 def test_a_total_ends_a_call_that_drips_for_ever() -> None:
     assert timed(lambda: within(dripping(0.1, 1_000_000), total=30.0)) == ("timeout: no answer within 30 s", 30.0)
     assert timed(lambda: within(dripping(0.125, 1_000_000), total=30.0, idle=1.0)) == (

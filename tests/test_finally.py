@@ -133,3 +133,38 @@ finally:
     chart = llmflow("show", "last", cwd=tmp_path).out
     assert "│each[1]" in chart
     assert chart.rstrip().endswith(f"{ends['each']:.2f} s")
+
+
+INNER = """
+name: inner
+providers: {sim: {kind: simulated, speed: 50}}
+tasks: {x: {prompt: x, model: sim/any, estimate: 20s}}
+outputs: {x: "{{ tasks.x.output }}"}
+"""
+ITEMS = """
+name: items-at-last
+providers: {sim: {kind: simulated, speed: 50}}
+defaults: {model: sim/any}
+tasks: {a: {prompt: x, estimate: 1s}}
+finally:
+  each: {foreach: [1, 2, 3], prompt: "{{ item }}", estimate: 20s}
+  sub: {uses: inner.yaml}
+"""
+
+
+def test_what_is_done_finally_is_no_part_of_the_makespan_not_its_items_either(tmp_path: Path) -> None:
+    (tmp_path / "inner.yaml").write_text(INNER, encoding="utf-8")
+    ended = llmflow("run", str(pipeline(tmp_path, ITEMS)), "--json", cwd=tmp_path)
+    said = json.loads(ended.out)
+    tasks = said["tasks"]
+    assert (ended.code, [tasks[name]["status"] for name in ("each", "sub/x", "sub")]) == (0, ["succeeded"] * 3)
+    assert tasks["a"]["finished"] == said["makespan"] < 20 < tasks["each"]["finished"]
+
+
+def test_what_is_done_finally_has_all_its_items_though_the_run_was_stopped(tmp_path: Path) -> None:
+    tasks = "tasks: {bad: {prompt: x}, slow: {prompt: x, depends_on: [bad]}}"
+    last = 'finally:\n  good: {foreach: [1, 2, 3], prompt: x}\n  all: {value: "{{ tasks.good.outputs | length }}"}\n'
+    code, said, _ = run(tmp_path, tasks, "--fail-fast", last=last)
+    assert (code, said["tasks"]["good"]["status"]) == (1, "succeeded")
+    shown = json.loads(llmflow("show", "last", "--json", cwd=tmp_path).out)
+    assert [t["status"] for t in shown["tasks"] if t["task"] == "good" and t["item"] is not None] == ["succeeded"] * 3

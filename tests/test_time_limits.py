@@ -150,7 +150,7 @@ def test_an_attempt_that_hangs_is_ended_by_what_its_task_took_before(tmp_path: P
     result, _ = run(hung, store)
     assert result.status == "failed"
     error = result.tasks["each"]["error"]
-    assert error["detail"].count(f"no answer within {5 * p99:g} s") == 1
+    assert error["detail"].count(f"no answer within {5 * p99:.4g} s") == 1
 
 
 def believed_limit(file: Path, store: Path) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 
@@ -19,3 +19,13 @@ class ByStage(Sequence[Any]):
 
     def __len__(self) -> int:
         return len(self._stages)
+
+
+class NodesOf(Container[int]):
+    """The nodes of some stages, those that are still to come among them."""
+
+    def __init__(self, wanted: Container[int], stages: Sequence[int]) -> None:
+        self._wanted, self._stages = wanted, stages
+
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, int) and self._stages[node] in self._wanted

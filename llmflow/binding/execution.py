@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from llmflow import __version__
 from llmflow.binding.answered import Answered
-from llmflow.binding.by_stage import ByStage
+from llmflow.binding.by_stage import ByStage, NodesOf
 from llmflow.binding.caching import Cache
 from llmflow.binding.code import Code
 from llmflow.binding.compile import Compiled
@@ -224,7 +224,8 @@ class _Run:
             asyncio.get_running_loop().time, speed=compiled.speed, offset=earlier.at if earlier is not None else 0.0
         )
         self.nodes = Nodes(compiled.stages, compiled.graph, options.inputs)
-        self.finals = frozenset(s.index for s in compiled.stages.rows[: compiled.stages.static] if s.final)
+        finals = frozenset(stage.index for stage in compiled.stages if stage.final)
+        self.finals = NodesOf(finals, compiled.graph.stages) if finals else frozenset[int]()
         self.values = Values(
             self.nodes,
             self.state,

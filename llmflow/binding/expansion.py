@@ -175,7 +175,11 @@ class Expansion:
         """The run is stopping, or pieces of a tree that the group's items lead to have heaped up."""
         most = max(group.window, SMALLEST_WINDOW)
         crowded = (node for node, tree in self._trees.items() if tree.open >= most)
-        return self._is_stopping() or any(self._head_of(node) == group.node for node in crowded)
+        return self._is_over(group) or any(self._head_of(node) == group.node for node in crowded)
+
+    def _is_over(self, group: _Group) -> bool:
+        """The run is stopping; what is done finally is done all the same."""
+        return self._is_stopping() and not group.owner.stage.final
 
     def _head_of(self, node: int) -> int:
         """The first group of the chain that flows into `node`; itself where none does."""
@@ -301,7 +305,7 @@ class Expansion:
             self._grow_tree(tree)
             return
         group = self._groups[consumer]
-        if self._is_stopping() or group.closed:
+        if self._is_over(group) or group.closed:
             return
         if not (group.foreach.source_results or self._values.has_answer(node)):
             self._leave_out(consumer, item.ordinal)
@@ -337,9 +341,9 @@ class Expansion:
         group.under_way -= 1
         if not group.cap:
             return
-        while group.held and (group.closed or not group.is_full or self._is_stopping()):
+        while group.held and (group.closed or not group.is_full or self._is_over(group)):
             item, source, passed = group.held.popleft()
-            if not group.closed and not self._is_stopping():
+            if not group.closed and not self._is_over(group):
                 self._flow_in(group, item, source, passed)
             self._release(item.ticket)
         if group.is_last and not group.held:

@@ -29,7 +29,8 @@ class Role(Enum):
 class Stage:
     """`name` is what people see (`parent/child`); of an item it is the name of its group.
 
-    `dependencies` are stages by number, the entry of the sub-pipeline first where `gated`. `item`
+    `dependencies` are stages by number, the entry of the sub-pipeline first where `gated`. `final`:
+    belongs to `finally`, as a task of it or as something that one consists of. `item`
     is the stage of a group's items, `body` what an item that is a sub-pipeline consists of: the
     entry, its tasks and, last, the exit, which is the item. `group` is set on `item`.
     """
@@ -95,6 +96,8 @@ class Stages:
         self.static = len(self.rows)
         for group in self._later:
             self._items_of(group)
+        for stage in self.rows:
+            stage.final = stage.name.partition("/")[0] in pipeline.finals
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.rows)
@@ -132,7 +135,6 @@ class Stages:
                 stage = self._add(name, task, Role.EXIT, space)
             else:
                 stage = self._add(name, task, Role.PLAIN, space)
-            stage.final = task.id in space.pipeline.finals and space.parent is None
             space.ids[task.id] = stage.index
             laid.append(stage)
         for task in tasks.values():
@@ -146,7 +148,6 @@ class Stages:
             start = stage
             if task.id in entries:
                 start = entries[task.id]
-                start.final = stage.final
                 self._close(stage, start)
             start.dependencies = (gate, *edges) if gate >= 0 else edges
             start.gated = gate >= 0

@@ -255,7 +255,7 @@ class Work:
         total = self._clock.real(self._limits.of(node.stage.index, started.candidate).total)
         if task.action != "model":
             asked = self._code.asked(node, scope)
-            return await within(lambda heard: self._code.run(node, asked), total=total)
+            return await within(lambda heard: self._code.run(node, asked), total=total, speed=self._clock.speed)
         request, pool = self._request(started, node, scope, copy)
         provider = self._providers[pool]
         assert provider is not None
@@ -266,6 +266,7 @@ class Work:
             total=total,
             idle=idle,
             progress=(lambda tokens: self._progress(index, tokens)) if request.stream and not copy else None,
+            speed=self._clock.speed,
         )
         return Reply(
             value=clean_text(response.text),

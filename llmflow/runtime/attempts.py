@@ -54,10 +54,12 @@ async def within(
     total: float,
     idle: float | None = None,
     progress: Callable[[int], None] | None = None,
+    speed: float = 1.0,
 ) -> T:
     """Await `call(progress)` within `total` seconds and, if given, with no silence beyond `idle` seconds.
 
-    Raises CallFailed(timeout). A cancellation from outside passes through as it is.
+    `speed`: seconds of the run in one of these, which people are told. Raises CallFailed(timeout). A
+    cancellation from outside passes through as it is.
     """
     watch = IdleWatch(idle) if idle is not None else None
 
@@ -73,14 +75,14 @@ async def within(
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise CallFailed(FailureKind.TIMEOUT, f"no answer within {total:g} s") from error
+        raise CallFailed(FailureKind.TIMEOUT, f"no answer within {total * speed:.4g} s") from error
     except asyncio.CancelledError as error:
-        if watch is None or not watch.expired:
+        if watch is None or idle is None or not watch.expired:
             raise
         task = asyncio.current_task()
         if task is not None and task.uncancel() > 0:
             raise
-        raise CallFailed(FailureKind.TIMEOUT, f"no token for {idle:g} s") from error
+        raise CallFailed(FailureKind.TIMEOUT, f"no token for {idle * speed:.4g} s") from error
     finally:
         if watch is not None:
             watch.close()

@@ -329,7 +329,7 @@ class Scheduler:
                 group.open += 1
                 group.size += 1
                 self._group_of[task] = group
-        if self.stopping:
+        if self.stopping and not self.specs[self._stages[event.first]].final:
             for task in range(event.first, event.first + event.size):
                 self._settle(ev.TaskCancelled(event.at, task, self.stopping))
 
@@ -367,14 +367,15 @@ class Scheduler:
         for queue in self._queues:
             queue[:] = [entry for entry in queue if self.specs[self._stages[entry[2]]].final]
             heapify(queue)
-        for group in self._groups.values():
+        groups = [g for g in self._groups.values() if not self.specs[self._stages[g.parent]].final]
+        for group in groups:
             group.aborted = True
             group.waiting.clear()
         status = self.state.status
         for task in range(len(status)):
             if status[task] < FIRST_SETTLED and status[task] != RUNNING and not self.specs[self._stages[task]].final:
                 self._settle(ev.TaskCancelled(at, task, reason))
-        for group in list(self._groups.values()):
+        for group in groups:
             self._end_group(group, at)
         self.state.released[:] = [t for t in self.state.released if self.specs[self._stages[t]].final]
 
