@@ -99,3 +99,19 @@ def test_items_that_were_asked_something_else_are_counted() -> None:
     templates = Prompts({"t1": ("a",)}), Prompts({"t1": ("b",)})
     found = diff_runs(run, run, templates)
     assert [(task.name, task.prompt) for task in found.tasks if task.prompt] == [("t1", "template")]
+
+
+def test_of_long_lines_what_differs_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "word " * 200
+    with Store.open(tmp_path) as store:
+        undisturbed(store, 0, prompts={"right": f"{words}start here"})
+        undisturbed(store, 20, prompts={"right": f"{words}begin here"})
+    diff(identity(0), identity(20), store=str(tmp_path))
+    shown = capsys.readouterr().out
+    assert f"\n  -…{words[-40:]}start here\n  +…{words[-40:]}begin here\n" in shown
+    diff(identity(0), identity(20), store=str(tmp_path), as_json=True)
+    (task,) = (task for task in json.loads(capsys.readouterr().out)["tasks"] if task["prompt"])
+    assert [task["asked"][side][0]["content"] for side in ("first", "second")] == [
+        f"{words}start here",
+        f"{words}begin here",
+    ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
 from llmflow.quantities import plural
@@ -16,6 +17,9 @@ from llmflow.sanitise import clip, one_line
 
 ROWS, PROMPTS, PROMPT_LINES = 20, 3, 12
 """How many tasks, changed prompts and lines of each are written out."""
+
+ALIKE, BEFORE = 80, 40
+"""Of two lines that begin with more than so many characters alike, only so many before the difference are shown."""
 
 NOTICEABLE = 0.01
 """Seconds, and the share of a duration, below which a change is not spoken of."""
@@ -65,6 +69,7 @@ def diff_json(diff: RunDiff) -> dict[str, Any]:
                 "first": _side(task.first),
                 "second": _side(task.second),
                 "prompt": task.prompt or None,
+                "asked": _asked(task),
                 "items_asked_differently": task.differing,
             }
             for task in diff.tasks
@@ -175,10 +180,23 @@ def _prompt(task: TaskDiff) -> str:
 
     assert task.asked is not None
     before, after = (_turns(text) for text in task.asked)
-    lines = list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
+    lines = _from_where_they_differ(list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:])
     shown = [f"  {clip(one_line(line) or line[:1], 160)}" for line in lines[:PROMPT_LINES]]
     more = [f"  … {plural(len(lines) - PROMPT_LINES, 'more line')}"] if len(lines) > PROMPT_LINES else []
     return "\n".join([f"what {one_line(task.name)} was asked", *shown, *more])
+
+
+def _from_where_they_differ(lines: Sequence[str]) -> list[str]:
+    """Long lines that begin alike are cut in front, so that what changed in them is seen."""
+    blocks = [list(block) for _, block in groupby(lines, key=lambda line: line[:1])]
+    for gone, come in pairwise(blocks):
+        if gone[0][:1] == "-" and come[0][:1] == "+":
+            for n, pair in enumerate(zip(gone, come, strict=False)):
+                first, second = (line[1:] for line in pair)
+                alike = next((at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
+                if alike > ALIKE:
+                    gone[n], come[n] = (f"{line[0]}…{line[1 + alike - BEFORE :]}" for line in pair)
+    return [line for block in blocks for line in block]
 
 
 def _turns(asked: str) -> list[str]:
@@ -199,6 +217,14 @@ def _facts(facts: RunFacts) -> dict[str, Any]:
         "status": facts.status,
         "started_at": iso_text(facts.started_at),
     }
+
+
+def _asked(task: TaskDiff) -> dict[str, Any] | None:
+    """For a changed prompt the messages of both runs."""
+    if task.asked is None:
+        return None
+    first, second = map(json.loads, task.asked)
+    return {"first": first, "second": second}
 
 
 def _side(side: Side | None) -> dict[str, Any] | None:
