@@ -47,3 +47,8 @@ def share_text(share: float) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 task`, `1,204 tasks`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def second_calls_text(made: int, answered_first: int) -> str:
+    """`2 second calls, 1 answered first; the others may be billed`."""
+    return f"{plural(made, 'second call')}, {answered_first:,} answered first; the others may be billed"

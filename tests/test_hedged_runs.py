@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -168,12 +169,14 @@ def test_all_that_looks_back_tells_of_both_calls(tmp_path: Path) -> None:
     shown = llmflow("show", result.run, *store).out
     assert "each[1]" in shown
     assert " 1+1 " in shown
+    assert re.search(r"^hedged +\d+ second calls?, \d+ answered first; the others may be billed$", shown, re.MULTILINE)
     item = llmflow("show", result.run, "each", "1", *store).out
     assert "succeeded, 1 attempt, 1 second call, " in item
     assert "cancelled: another call of this attempt answered first, this one may be billed" in item
     assert "attempt 1, call 2: " in item
     data = json.loads(llmflow("show", result.run, "--json", *store).out)
     assert sum(data["time"]["columns"].values()) == pytest.approx(data["time"]["makespan"])
+    assert data["second_calls"] == result.document["second_calls"]
     assert next(task for task in data["tasks"] if task["item"] == "1")["second_calls"] == 1
     stats = json.loads(llmflow("stats", "--json", *store).out)
     assert next(row for row in stats["rows"] if row["task"] == "each")["extra_calls"] >= 1

@@ -139,7 +139,7 @@ class PastTask:
 class PastRun:
     """A run. `tasks`: by number; `rows`: each task and item once, however many parts the run had.
 
-    `pools`: (name, workers or None).
+    `pools`: (name, workers or None). `copies`: second calls of running attempts; `overtaken` answered first.
     """
 
     facts: RunFacts
@@ -149,6 +149,8 @@ class PastRun:
     spans: Sequence[Span]
     pools: Sequence[tuple[str, int | None]]
     usage: Usage
+    copies: int = 0
+    overtaken: int = 0
 
     @property
     def makespan(self) -> float:
@@ -197,7 +199,17 @@ def past_run(
         if task.status == "failed":
             task.failure = spans.failures.get(number)
     booking = book_time(chronicle, dependencies, setting, makespan=facts.makespan)
-    return PastRun(facts, found, _once_each(found), booking, list(spans.spans), pools, sum(usage.values(), Usage()))
+    return PastRun(
+        facts,
+        found,
+        _once_each(found),
+        booking,
+        list(spans.spans),
+        pools,
+        sum(usage.values(), Usage()),
+        spans.copies,
+        spans.overtaken,
+    )
 
 
 def _once_each(tasks: Sequence[PastTask]) -> list[PastTask]:

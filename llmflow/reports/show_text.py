@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmflow.protocol import Usage
-from llmflow.quantities import input_output_text, plural, ratio_text, seconds_text, tokens_text
+from llmflow.quantities import input_output_text, plural, ratio_text, second_calls_text, seconds_text, tokens_text
 from llmflow.reports.columns import Column, render_columns
 from llmflow.reports.gantt_text import Block, render_gantt
 from llmflow.reports.past_run import Answer, PastAttempt, PastRun, PastTask, RunFacts
@@ -60,6 +60,7 @@ def show_json(run: PastRun) -> dict[str, Any]:
         "makespan": run.makespan,
         "usage": usage_json(run.usage),
         "cost_usd": None,
+        "second_calls": {"made": run.copies, "answered_first": run.overtaken},
         "forecast": _forecast_json(run.facts),
         "decision": run.facts.forecast.get("decision"),
         "time": booking_json(run.booking, names),
@@ -137,6 +138,8 @@ def _head(run: PastRun) -> str:
     lines.append(_labelled("makespan", f"{run.makespan:.2f} s{bound}"))
     if run.usage != Usage():
         lines.append(_labelled("tokens", input_output_text(run.usage)))
+    if run.copies:
+        lines.append(_labelled("hedged", second_calls_text(run.copies, run.overtaken)))
     lines += _foretold(run)
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from math import fsum, isnan
 from typing import Any
 
 from llmflow.protocol import Usage
-from llmflow.quantities import input_output_text, plural, ratio_text, share_text
+from llmflow.quantities import input_output_text, plural, ratio_text, second_calls_text, share_text
 from llmflow.reports.chain_text import chain_text
 from llmflow.reports.summary import PoolUse, RunSummary
 from llmflow.sanitise import clip, one_line
@@ -37,8 +37,7 @@ def render_summary(summary: RunSummary) -> str:
         lines.append(_labelled("critical path", chain_text(summary.critical_path, summary.causes)))
     lines += [_labelled("workers", _pool_text(pool)) for pool in summary.pools]
     if summary.copies:
-        first = f"{summary.overtaken:,} answered first"
-        lines.append(_labelled("hedged", f"{plural(summary.copies, 'second call')}, {first}; the others may be billed"))
+        lines.append(_labelled("hedged", second_calls_text(summary.copies, summary.overtaken)))
     if summary.usage != Usage():
         lines.append(_labelled("tokens", input_output_text(summary.usage)))
     return "\n".join(lines)
