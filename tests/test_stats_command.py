@@ -29,6 +29,7 @@ from llmflow.history.journal import Journal
 from llmflow.history.records import RunRecord, SampleRecord
 from llmflow.history.store import Store
 from llmflow.language.schema import json_schema
+from llmflow.reports.columns import Column, render_columns
 from llmflow.reports.findings import findings
 from llmflow.reports.past_run import PastRun, RunFacts, TaskFacts, past_run
 from llmflow.reports.stats import Statistics, TaskRow, run_rows
@@ -384,3 +385,12 @@ def test_a_real_history_has_statistics(tmp_path: Path) -> None:
     ]
     assert data["runs"] == {"total": 3, "read": 3}
     assert sum(r["path_share"] for r in data["rows"]) == pytest.approx(1.0, abs=0.2)
+
+
+def test_in_a_table_that_is_too_wide_one_text_after_the_other_gives_way() -> None:
+    heads = (Column("TASK"), Column("SECONDS", right=True), Column("BY"))
+    rows = [["a task with a long name", "12.00", "provider/some-model"]]
+    assert render_columns(heads, rows, 100).splitlines()[1] == "a task with a long name    12.00  provider/some-model"
+    assert render_columns(heads, rows, 40).splitlines()[1] == "a task wi…    12.00  provider/some-model"
+    assert render_columns(heads, rows, 30).splitlines()[1] == "a task …    12.00  provider/s…"
+    assert render_columns(heads, rows, 5).splitlines()[1] == "a task …    12.00  provide…"

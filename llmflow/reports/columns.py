@@ -19,17 +19,17 @@ class Column(NamedTuple):
 def render_columns(heads: Sequence[Column], rows: Sequence[Sequence[str]], columns: int) -> str:
     """Lines of `heads` and `rows`; two blanks between columns. Cells must be printable, without line ends.
 
-    Where the table is wider than `columns`, its widest left-aligned column gives way, down to 8 cells.
+    Where the table is wider than `columns`, its widest left-aligned column gives way, down to 8 cells, then the next.
     """
     widths = [
         min(head.most, max(width(head.title), *(width(row[i]) for row in rows))) if rows else width(head.title)
         for i, head in enumerate(heads)
     ]
     excess = sum(widths) + 2 * (len(widths) - 1) - columns
-    if excess > 0:
-        texts = [i for i, head in enumerate(heads) if not head.right]
-        widest = max(texts, key=lambda i: widths[i], default=0)
-        widths[widest] = max(min(8, widths[widest]), widths[widest] - excess)
+    for i in sorted((i for i, head in enumerate(heads) if not head.right), key=lambda i: -widths[i]):
+        given = max(0, min(excess, widths[i] - 8))
+        widths[i] -= given
+        excess -= given
     lines = [[head.title for head in heads], *rows]
     return "\n".join(
         "  ".join(fit(cell, w, right=head.right) for cell, w, head in zip(line, widths, heads, strict=True)).rstrip()

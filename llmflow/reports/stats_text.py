@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from llmflow.quantities import plural, seconds_text, share_text
@@ -219,8 +220,10 @@ def _findings(found: Sequence[Finding], columns: int, *, several: bool) -> str:
     lines = ["findings"]
     for finding in found[:FINDINGS]:
         where = f"{finding.pipeline.replace(chr(92), '/').rpartition('/')[2]}: " if several else ""
-        lines.append(f"  · {clip(one_line(where + finding.text), max(60, 2 * columns))}")
-        lines.append(f"    next: {one_line(finding.next_step)}")
+        text = clip(one_line(where + finding.text), max(60, 2 * columns))
+        for lead, sentence in (("  · ", text), ("    ", f"next: {one_line(finding.next_step)}")):
+            width = max(40, columns)
+            lines += wrap(sentence, width, initial_indent=lead, subsequent_indent="    ", break_on_hyphens=False)
     if len(found) > FINDINGS:
         lines.append(f"  … {plural(len(found) - FINDINGS, 'more finding')} with --json")
     return "\n".join(lines)
