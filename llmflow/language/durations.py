@@ -1,4 +1,4 @@
-"""Durations as people write and read them: `500ms`, `90s`, `1h30m` on one side, seconds on the other."""
+"""Durations as people write them: `500ms`, `90s`, `1h30m`."""
 
 from __future__ import annotations
 
@@ -47,25 +47,3 @@ def _complaint(bare: str) -> str:
         if unit in ("d", "day", "days"):
             return f"`{shown}` is not a duration: the largest unit is `h`; write `{float(number) * 24:g}h`"
     return f"`{shown}` is not a duration; write one such as `500ms`, `90s`, `10m`, `2h` or `1h30m`"
-
-
-def format_duration(seconds: float) -> str:
-    """A duration for people, about three digits of it: `420ms`, `41.2s`, `1m35s`, `1h02m`.
-
-    Negative ones get a minus sign; infinity and NaN read `∞` and `?`.
-    """
-    if math.isnan(seconds):
-        return "?"
-    if seconds < 0:
-        return f"-{format_duration(-seconds)}"
-    if math.isinf(seconds):
-        return "∞"
-    if round(seconds * 1000) < 1000:
-        return f"{round(seconds * 1000)}ms" if seconds else "0s"
-    if round(seconds, 1) < 60:
-        return f"{seconds:.1f}".removesuffix(".0") + "s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60}h{minutes % 60:02d}m"
