@@ -165,10 +165,13 @@ def test_outputs_that_have_no_room_are_told_of_and_are_still_in_the_history(
         )
     what = words[1] if words else "standard output"
     assert ended.returncode == 74
+    shown = llmflow("show", "last", "--json").out
     assert ended.stderr.endswith(
         f"cannot write {what}: No space left on device\n  hint: make room; what a run gave: llmflow show last\n"
+        f"to go on: llmflow run --resume {json.loads(shown)['run']}\n"
     )
-    assert "here" in llmflow("show", "last").out
+    assert json.loads(shown)["outputs"] == "here"
+    assert llmflow("run", "--resume").out == "here\n"
     assert not Path("/dev/full").is_file()
 
 
